@@ -1,0 +1,65 @@
+#include "longview/base/cpu.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "longview/base/check.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace longview {
+namespace {
+
+#if defined(__x86_64__)
+bool advertises_amx_without_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (1u << 24)) == 0) return false;
+  return !__get_cpuid_count(0x1D, 1, &a, &b, &c, &d) || (a | b | c) == 0;
+}
+#else
+bool advertises_amx_without_tiles() { return false; }
+#endif
+
+int64_t status_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind(key, 0) == 0) return std::stoll(line.substr(key.size())) * 1024;
+  return 0;
+}
+
+}  // namespace
+
+void prepare_process() {
+  if (advertises_amx_without_tiles()) ::setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", 0);
+#if defined(__GLIBC__)
+  ::mallopt(M_MMAP_THRESHOLD, 256 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  ::mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
+std::string instruction_set() {
+#if defined(__x86_64__)
+  const std::string best = __builtin_cpu_supports("x86-64-v4")   ? "avx512"
+                           : __builtin_cpu_supports("x86-64-v3") ? "avx2"
+                                                                 : "baseline";
+#else
+  const std::string best = "baseline";
+#endif
+  const char* asked = std::getenv("LONGVIEW_ISA");
+  if (asked == nullptr || *asked == '\0') return best;
+  const std::string wanted = asked;
+  LV_CHECK(wanted == "baseline" || wanted == "avx2" || wanted == "avx512",
+           "[cpu] LONGVIEW_ISA must be baseline, avx2 or avx512; got '{}'", wanted);
+  const auto rank = [](const std::string& name) { return name == "avx512" ? 2 : name == "avx2" ? 1 : 0; };
+  return rank(wanted) < rank(best) ? wanted : best;
+}
+
+int64_t rss_bytes() { return status_bytes("VmRSS:"); }
+int64_t rss_peak_bytes() { return status_bytes("VmHWM:"); }
+
+}  // namespace longview

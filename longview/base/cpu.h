@@ -1,0 +1,21 @@
+// What this machine and this process are: instruction sets, memory in use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace longview {
+
+/// Call before anything touches torch. Some virtual machines advertise AMX but leave CPUID leaf 0x1D empty, and oneDNN then
+/// dies with SIGILL on its first bf16 operation; this caps oneDNN's instruction set there (ONEDNN_MAX_CPU_ISA, unless set).
+/// It also tells the allocator to keep freed memory, since a reader frees and takes the same sizes for every chunk.
+void prepare_process();
+
+/// Widest instruction set our kernels may use here: "avx512", "avx2" or "baseline"; LONGVIEW_ISA lowers it.
+std::string instruction_set();
+
+/// Resident memory of this process in bytes: now, and its peak so far (0 where the system does not tell).
+int64_t rss_bytes();
+int64_t rss_peak_bytes();
+
+}  // namespace longview

@@ -1,0 +1,19 @@
+#include "longview/base/json.h"
+
+#include "longview/base/check.h"
+
+namespace longview {
+
+Json parse_json(std::string_view text, std::string_view where) {
+  constexpr int kDeepest = 200;
+  try {
+    return Json::parse(text.begin(), text.end(), [](int depth, Json::parse_event_t, Json&) {
+      LV_CHECK(depth <= kDeepest, "nests deeper than {}", kDeepest);
+      return true;
+    });
+  } catch (const std::exception& error) {
+    fail("[json] {}: {}", where, error.what());
+  }
+}
+
+}  // namespace longview
