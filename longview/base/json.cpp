@@ -5,7 +5,7 @@
 namespace longview {
 
 Json parse_json(std::string_view text, std::string_view where) {
-  constexpr int kDeepest = 200;
+  static constexpr int kDeepest = 200;
   try {
     return Json::parse(text.begin(), text.end(), [](int depth, Json::parse_event_t, Json&) {
       LV_CHECK(depth <= kDeepest, "nests deeper than {}", kDeepest);
