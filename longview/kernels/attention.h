@@ -1,0 +1,41 @@
+// Softmax attention over sets of keys, each set with its own rotation and its own range a query may see. One softmax runs over the
+// union of the sets: full attention is one set, sinks and a window are two, and so is every method with two rotations.
+#pragma once
+
+#include "longview/base/tensor.h"
+
+namespace longview::kernels {
+
+/// cos and sin of position * theta, f32 [T,M] each, M <= D/2 pairs (x[m], x[m+M]); undefined: not rotated.
+struct Rotation {
+  Tensor cos, sin;
+};
+
+struct KeySet {
+  Tensor k, v;           // [B,G,Tk,D], not rotated
+  Rotation query, key;   // rows [Tq,M] and [Tk,M]
+  std::vector<int64_t> from, to;  // [Tq] each: query t sees the keys from[t] <= j < to[t] of this set
+  int64_t first = 0;     // index of key 0 in the text: sums are cut at its multiples of 64, so results do not depend on how much
+                         // of the past the tensors hold
+};
+
+/// q [B,H,Tq,D] not rotated -> [B,H,Tq,D], H a multiple of G: query head h reads key head h / (H/G).
+///   out_i = sum_j softmax_j( scale_i <R_i q_i, R_j k_j> ) v_j      scale [Tq], 1/sqrt(D) included; a row that sees nothing is 0
+Tensor attention(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale);
+
+/// x [...,T,D] rotated by rows of cos and sin [T,M], in the dtype of x.
+Tensor rotate(const Tensor& x, const Rotation& rotation);
+
+/// One way to compute it. The first of the table whose refusal is empty runs; LONGVIEW_KERNEL=NAME forces one.
+struct AttentionKernel {
+  std::string_view name, summary;
+  std::string (*refusal)(const Tensor& q, const std::vector<KeySet>& sets);
+  Tensor (*run)(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale);
+};
+std::span<const AttentionKernel> attention_kernels();
+
+std::string attention_cpu_refusal(const Tensor& q, const std::vector<KeySet>& sets);
+Tensor attention_cpu(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale);
+Tensor attention_ref(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale);
+
+}  // namespace longview::kernels

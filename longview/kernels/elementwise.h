@@ -1,0 +1,17 @@
+// The small row-wise operations between the linear layers, f32 on the CPU.
+#pragma once
+
+#include "longview/base/tensor.h"
+
+namespace longview::kernels {
+
+/// RMS norm (arXiv:1910.07467): x / sqrt(mean(x^2) + epsilon) * weight.   x [...,E], weight [E] -> [...,E]
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon);
+
+/// SwiGLU's gate (arXiv:2002.05202): gate / (1 + e^-gate) * up, written over gate.   both [...,F]
+Tensor silu_times(Tensor gate, const Tensor& up);
+
+/// Negative log-likelihoods in nats of the targets: log sum_v e^logit_v - logit_target.   logits [T,V], targets int64 [T] -> f64 [T]
+Tensor nll(const Tensor& logits, const Tensor& targets);
+
+}  // namespace longview::kernels

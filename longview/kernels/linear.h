@@ -1,0 +1,40 @@
+// y = x W^T + b, with W dense or packed as the checkpoint stores it.
+#pragma once
+
+#include "longview/base/tensor.h"
+#include "longview/checkpoint/blocks.h"
+
+namespace longview::kernels {
+
+/// A weight [O,I] in panels of 64 outputs, the outputs of one input side by side. Quantised types keep their codes (4 or 8 bits)
+/// and value = scale * code + minimum, so nothing is lost and nothing is larger than it must be; f32, f16 and bf16 keep their bits.
+struct Weight {
+  static constexpr int64_t kPanel = 64;
+  enum class Form : uint8_t { real32, real16, brain16, codes8, codes4 };
+
+  int64_t outputs = 0, inputs = 0;
+  int64_t group = 0;  // inputs that share a scale; 0 for the forms without codes
+  Form form = Form::real32;
+  Tensor data;                // bytes: [panels, inputs, 64 values]
+  Tensor scales, minimums;    // f32 [panels, inputs/group, 64]; undefined for the forms without codes
+  int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }
+  int64_t bytes() const;
+};
+
+/// Packs rows of a stored matrix [outputs, inputs]; row r of the result is the stored row source(r).
+Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source);
+Weight pack(const Tensor& dense);  // f32 [O,I]
+
+/// The weight as f32 [O,I], and some of its rows (an embedding's) as f32 [T,I].
+Tensor unpack(const Weight& weight);
+Tensor rows(const Weight& weight, const Tensor& ids);  // int64 [T]
+
+/// x [...,I] f32 -> [...,O], one result a weight; biases may be undefined. All weights take the same inputs; they are computed
+/// side by side. On the CPU every element is one sum over the inputs in their order, whatever the number of rows.
+std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases = {});
+Tensor linear(const Tensor& x, const Weight& weight);
+
+/// The definition: unpack and multiply in the dtype of x.
+Tensor linear_ref(const Tensor& x, const Weight& weight);
+
+}  // namespace longview::kernels

@@ -1,0 +1,25 @@
+// NTK-aware RoPE (bloc97, 2023; discussed at kexue.fm/archives/9675): a larger base stretches the slow pairs by the factor and
+// leaves the fast ones alone.   base' = base * factor^(D/(D-2))
+#include "longview/position/position.h"
+
+namespace longview {
+namespace {
+
+struct NtkConfig {
+  double factor = 4;
+  void fields(auto&& field) { field("factor", factor, "how many times the slowest pair is stretched, at least 1"); }
+};
+
+}  // namespace
+
+std::shared_ptr<const Position> make_ntk(const Setting& setting, const Rotary& rotary) {
+  const auto c = with_values(NtkConfig{}, setting);
+  LV_CHECK(c.factor >= 1, "[ntk] factor must be at least 1; got {}", c.factor);
+  LV_CHECK(rotary.head_width > 2, "[ntk] needs heads wider than 2; this model's are {}", rotary.head_width);
+  Rotary changed = rotary;
+  const auto D = static_cast<double>(rotary.head_width);
+  changed.base = rotary.base * std::pow(c.factor, D / (D - 2));
+  return std::make_shared<Position>(changed);
+}
+
+}  // namespace longview

@@ -1,0 +1,22 @@
+// RoPE (arXiv:2104.09864): theta_m = base^(-2m/D), unscaled. `base` replaces the checkpoint's.
+#include "longview/position/position.h"
+
+namespace longview {
+namespace {
+
+struct RopeConfig {
+  double base = 0;
+  void fields(auto&& field) { field("base", base, "rotary base; 0: the checkpoint's"); }
+};
+
+}  // namespace
+
+std::shared_ptr<const Position> make_rope(const Setting& setting, const Rotary& rotary) {
+  const auto c = with_values(RopeConfig{}, setting);
+  LV_CHECK(c.base == 0 || c.base > 1, "[rope] base must be above 1; got {}", c.base);
+  Rotary changed = rotary;
+  if (c.base > 0) changed.base = c.base;
+  return std::make_shared<Position>(changed);
+}
+
+}  // namespace longview
