@@ -136,7 +136,8 @@ TEST(AtomicFile, AKillInTheMiddleLeavesOneWholeContent) {
   write_file(folder / "x", std::string(kSize, 'a'));
   for (int round = 0; round < 25; ++round) {
     const pid_t pid = child([&] {
-      for (char letter = 'a';; letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1)) write_file(folder / "x", std::string(kSize, letter));
+      for (char letter = 'a';; letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1))
+        write_file(folder / "x", std::string(kSize, letter));
       return 0;
     });
     std::this_thread::sleep_for(std::chrono::microseconds(1'000 + 977 * round));
