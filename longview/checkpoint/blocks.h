@@ -20,4 +20,7 @@ std::string_view block_name(BlockType type);  // "Q4_1"
 /// Writes `values` weights (a multiple of the block's values) as f32, exactly as ggml defines them.
 void dequantize(BlockType type, const uint8_t* blocks, int64_t values, float* out);
 
+/// Whether every weight is finite: each value of F32, F16 and BF16, the scales of a block format (its weights are then too).
+bool all_finite(BlockType type, const uint8_t* blocks, int64_t values);
+
 }  // namespace longview

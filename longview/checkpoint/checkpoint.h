@@ -27,11 +27,15 @@ struct Checkpoint {
   ModelConfig config;
   TokenizerSpec tokenizer;
   std::map<std::string, StoredTensor> tensors;  // "model.layers.0.self_attn.q_proj.weight", ...
-  uint64_t fingerprint = 0;  // xxh3 of the sizes, names, types and a sample of every tensor's bytes
+  uint64_t fingerprint = 0;                     // xxh3 of the sizes, names, types and a sample of every tensor's bytes
 };
 
 /// Opens a GGUF file; a folder with config.json and one or several .safetensors (or its .safetensors or index.json file); or
 /// llama2.c's .bin (with tokenizer.bin or tok*.bin beside it). Every needed tensor is present with the right shape, or it throws.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
+
+/// Throws "[checkpoint] tensor 'NAME' has weights that are not finite" on NaN or infinity. One pass over the scales of a block
+/// format, over every value of F32, F16 and BF16; the model's loader calls it for each tensor as it packs.
+void check_finite(const std::string& name, const StoredTensor& tensor);
 
 }  // namespace longview

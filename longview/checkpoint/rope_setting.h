@@ -1,0 +1,27 @@
+// A checkpoint's own context extension, from its file's words to a position setting of ours.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace longview {
+
+/// What a file says: missing numbers stay empty. Lengths in tokens.
+struct RopeScaling {
+  std::string type;  // linear, dynamic, yarn, llama3; "", "none", "default": not scaled; others are passed on by their name
+  std::optional<double> factor, attention_factor, beta_fast, beta_slow, low, high;
+  std::optional<int64_t> original;
+};
+
+/// "yarn:factor=4,original=8192"; "" when not scaled. Values that are the method's defaults are left out. Throws
+/// "<where>: what is missing or makes no sense"; a type we do not know comes back as its bare name, for the position registry to refuse.
+std::string rope_setting(const RopeScaling& scaling, std::string_view where);
+
+/// GGUF stores Llama 3's rule as the divisors of each frequency (tensor "rope_freqs.weight", one a pair). Finds the "llama3:..."
+/// that gives them (to 1 in 10,000), "" when all are 1; throws when none does.
+std::string setting_of_divisors(std::span<const float> divisors, double base, std::string_view where);
+
+}  // namespace longview
