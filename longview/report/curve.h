@@ -36,7 +36,7 @@ struct ReadReport {
 /// The page of `longview read`. Throws when there are no runs.
 Page read_report(const std::vector<ReadRun>& runs, const ReadReport& report);
 
-/// Loss by position as steps, the trained length marked.
+/// Loss by position as steps, the trained length marked. Of very many buckets, neighbours are drawn as one.
 Plot loss_plot(const std::vector<ReadRun>& runs, int64_t trained_length);
 
 }  // namespace longview

@@ -78,13 +78,13 @@ std::string inside_words(const Runs& runs, const Verdicts& verdicts) {
   if (runs.size() == 1) return fmt::format("The loss of {} is {} nats a token.", runs[0].label, loss);
   std::vector<std::string> level, behind;
   for (size_t i = 0; i < runs.size(); ++i) {
-    if (i == best || !verdicts[i].inside) continue;
+    if (!verdicts[i].inside) continue;
     if (verdicts[i].behind < kLevel) level.push_back(runs[i].label);
     else behind.push_back(fmt::format("{} by {}", runs[i].label, nats(verdicts[i].behind)));
   }
-  std::string out = fmt::format("{} has the lowest loss, {} nats a token", runs[best].label, loss);
-  if (!level.empty()) out += fmt::format("; {} level with it", verb(level, "is", "are"));
-  if (!behind.empty()) out += fmt::format("; behind it: {}", listed(behind));
+  std::string out =
+      fmt::format("The lowest loss is {} nats a token, {} {}", loss, level.size() > 1 ? "shared by" : "by", listed(level));
+  if (!behind.empty()) out += fmt::format("; behind: {}", listed(behind));
   return out + ".";
 }
 
@@ -119,7 +119,7 @@ std::string first_sentence(const Runs& runs, const Verdicts& verdicts, int64_t t
   const auto hold = labels(runs, verdicts, Fate::holds), behind = labels(runs, verdicts, Fate::behind),
              fall = labels(runs, verdicts, Fate::collapses), unfit = labels(runs, verdicts, Fate::unfit);
   std::vector<std::string> parts;
-  if (!hold.empty()) parts.push_back(verb(hold, "keeps reading", "keep reading"));
+  if (!hold.empty()) parts.push_back(verb(hold, "holds up", "hold up"));
   if (!behind.empty()) parts.push_back(verb(behind, "falls behind", "fall behind"));
   if (!fall.empty()) parts.push_back(verb(fall, "collapses", "collapse"));
   if (!unfit.empty()) parts.push_back(verb(unfit, "does not fit this model at any length", "do not fit this model at any length"));
@@ -148,8 +148,11 @@ std::string behind_words(const Runs& runs, const Verdicts& verdicts, size_t best
   std::vector<std::string> parts;
   for (size_t i = 0; i < runs.size(); ++i)
     if (i != best && verdicts[i].fate == Fate::behind)
-      parts.push_back(fmt::format("{} by {}", runs[i].label, nats(verdicts[i].behind)));
-  return parts.empty() ? "" : fmt::format("Behind {} on the same tokens: {} nats.", runs[best].label, listed(parts));
+      parts.push_back(fmt::format("{} {}", runs[i].label, nats(verdicts[i].behind)) +
+                      (verdicts[i].inside ? fmt::format(" ({:.2f})", verdicts[i].inside_behind) : ""));
+  if (parts.empty()) return "";
+  return fmt::format("Nats behind {} on the same tokens, past the trained length{}: {}.", runs[best].label,
+                     verdicts[best].inside ? " (and inside it)" : "", listed(parts));
 }
 
 std::string rise_words(const Runs& runs, const Verdict& best, size_t at) {
@@ -182,16 +185,14 @@ std::vector<std::string> read_lead(const Runs& runs, int64_t trained_length) {
     out = alone(runs[0], verdicts[0], trained_length);
   } else {
     out.push_back(first_sentence(runs, verdicts, trained_length));
-    std::string more;
-    for (const auto& words :
-         {rise_words(runs, verdicts[best], best), behind_words(runs, verdicts, best), collapse_words(runs, verdicts, best)})
-      if (!words.empty()) more += (more.empty() ? "" : " ") + words;
-    out.push_back(more);
+    const std::string fall = collapse_words(runs, verdicts, best), behind = behind_words(runs, verdicts, best);
+    if (!fall.empty() || !behind.empty()) out.push_back(fall + (fall.empty() || behind.empty() ? "" : " ") + behind);
+    out.push_back(rise_words(runs, verdicts[best], best));
     const auto silent = labels(runs, verdicts, Fate::unknown);
     if (!silent.empty() && verdicts[best].fate != Fate::unknown)
       out.push_back(fmt::format("{} not far enough to be compared there.", verb(silent, "was read", "were read")));
   }
-  out.push_back(kLossIs);
+  out.insert(out.begin() + 1, kLossIs);
   return out;
 }
 

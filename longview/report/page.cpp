@@ -16,20 +16,28 @@ constexpr PlotSize kWide{880, 430}, kNarrow{370, 380};
 
 bool better(double a, double b, Best best) { return best == Best::lowest ? a < b : a > b; }
 
-// The best of some cells; nothing when fewer than two have a value or all are the same.
+// The best of some cells; nothing when fewer than two have a value, or when more than half are as good.
 template <class At>
 std::optional<double> best_of(size_t count, Best best, At&& at) {
   std::optional<double> found;
-  size_t values = 0;
-  bool differ = false;
+  size_t values = 0, as_good = 0;
   for (size_t i = 0; i < count && best != Best::none; ++i) {
     const double value = at(i);
     if (std::isnan(value)) continue;
     ++values;
-    differ |= found && value != *found;
-    if (!found || better(value, *found, best)) found = value;
+    if (!found || better(value, *found, best)) found = value, as_good = 0;
+    as_good += value == *found;
   }
-  return values > 1 && differ ? found : std::nullopt;
+  return values > 1 && 2 * as_good <= values ? found : std::nullopt;
+}
+
+std::string cell_classes(const Table::Column& column, const Cell* cell, bool best) {
+  std::string out = column.number ? "num" : "";
+  const auto add = [&](const char* word) { out += out.empty() ? word : std::string(" ") + word; };
+  if (best) add("best");
+  if (cell != nullptr && cell->tone == Cell::Tone::good) add("good");
+  if (cell != nullptr && cell->tone == Cell::Tone::bad) add("bad");
+  return out.empty() ? out : fmt::format(" class=\"{}\"", out);
 }
 
 void append(std::string& out, const Table& table) {
@@ -55,10 +63,8 @@ void append(std::string& out, const Table& table) {
     for (size_t c = 0; c < table.columns.size(); ++c) {
       const double here = value(r, c);
       const bool best = (best_down[c] && here == *best_down[c]) || (best_across && here == *best_across);
-      std::string classes = table.columns[c].number ? "num" : "";
-      if (best) classes += classes.empty() ? "best" : " best";
-      out += classes.empty() ? "<td>" : fmt::format("<td class=\"{}\">", classes);
-      out += (c < row.size() ? escaped(row[c].text) : "") + "</td>";
+      const Cell* cell = c < row.size() ? &row[c] : nullptr;
+      out += fmt::format("<td{}>{}</td>", cell_classes(table.columns[c], cell, best), cell != nullptr ? escaped(cell->text) : "");
     }
     out += "</tr>\n";
   }

@@ -13,16 +13,20 @@ namespace longview {
 
 enum class Best { none, lowest, highest };
 
-/// A cell: its text, and its value where the table looks for the best one.
+/// A cell: its text, and its value where the table looks for the best one; a judgement may be coloured.
 struct Cell {
+  enum class Tone { plain, good, bad };
   std::string text;
   double value = std::numeric_limits<double>::quiet_NaN();
+  Tone tone = Tone::plain;
   Cell(std::string words) : text(std::move(words)) {}  // NOLINT: a cell is mostly a text
   Cell(const char* words) : text(words) {}             // NOLINT
   Cell(std::string words, double number) : text(std::move(words)), value(number) {}
+  Cell(std::string words, Tone judged) : text(std::move(words)), tone(judged) {}
 };
 
-/// Number columns stand to the right, in figures of one width. The best value of a column, or of each row, is bold.
+/// Number columns stand to the right, in figures of one width. The best value of a column, or of each row, is bold,
+/// unless more than half of the values are as good.
 struct Table {
   struct Column {
     std::string name;

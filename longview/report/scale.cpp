@@ -84,12 +84,9 @@ Range y_range(const std::vector<Series>& series) {
 std::vector<double> round_ticks(Range range, int wanted) {
   const double rough = range.span() / std::max(wanted, 1);
   const double power = std::pow(10, std::floor(std::log10(rough)));
-  double step = power * 10;
-  for (const double times : {1.0, 2.0, 5.0})
-    if (rough <= power * times * 1.0001) {
-      step = power * times;
-      break;
-    }
+  // The nearest of 1, 2, 5 and 10 in proportion.
+  const double times = rough / power;
+  const double step = power * (times < std::sqrt(2) ? 1 : times < std::sqrt(10) ? 2 : times < std::sqrt(50) ? 5 : 10);
   std::vector<double> ticks;
   const double slack = step * 1e-9;
   const double first = std::ceil((range.low - slack) / step);

@@ -25,8 +25,9 @@ font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu San
 .lv-plot .lv-band{fill:transparent}
 .lv-plot .lv-band:hover{fill:var(--lv-axis);fill-opacity:.16}
 .lv-plot .lv-line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round;pointer-events:stroke}
-.lv-plot .lv-strong{stroke-width:3.5}
+.lv-plot .lv-strong{stroke-width:4}
 .lv-plot .lv-faint{stroke-width:1.25;stroke-opacity:.7}
+.lv-plot .lv-riser{fill:none;stroke-width:1;stroke-opacity:.55}
 .lv-plot .lv-dashed{stroke-dasharray:7 5}
 .lv-plot .lv-lead{fill:none;stroke-width:1;stroke-opacity:.75}
 .lv-plot .lv-beyond{fill:none;stroke-width:2;stroke-dasharray:1 5;stroke-linecap:round}
@@ -39,8 +40,8 @@ font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu San
 
 std::string_view page_style() {
   return R"(
-:root{color-scheme:light dark;--ink:#1c2127;--soft:#5b6570;--line:#dde1e6;--ground:#ffffff;--panel:#f6f7f9;--best:#e2f3ec}
-@media screen and (prefers-color-scheme:dark){:root{--ink:#e8ebee;--soft:#9da7b1;--line:#30363d;--ground:#15181c;--panel:#1d2126;--best:#173a2f}}
+:root{color-scheme:light dark;--ink:#1c2127;--soft:#5b6570;--line:#dde1e6;--ground:#ffffff;--panel:#f6f7f9;--best:#e2f3ec;--good:#00704f;--bad:#b83a00}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e8ebee;--soft:#9da7b1;--line:#30363d;--ground:#15181c;--panel:#1d2126;--best:#173a2f;--good:#3ccf9f;--bad:#ff9a62}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);-webkit-text-size-adjust:100%;
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif}
@@ -58,9 +59,13 @@ table{border-collapse:collapse;font-size:.92rem;width:100%}
 caption{text-align:left;color:var(--soft);padding:.5rem 0;caption-side:top}
 th,td{padding:.42rem .8rem;text-align:left;white-space:nowrap;vertical-align:baseline}
 th:first-child,td:first-child{padding-left:.3rem}
-thead th{position:sticky;top:0;background:var(--ground);color:var(--soft);font-weight:600;box-shadow:inset 0 -1px var(--line)}
+thead th{white-space:normal;vertical-align:bottom;line-height:1.3;position:sticky;top:0;background:var(--ground);color:var(--soft);font-weight:600;box-shadow:inset 0 -1px var(--line)}
 tbody tr+tr td{border-top:1px solid var(--line)}
 .num{text-align:right;font-variant-numeric:tabular-nums}
+.good,.bad{font-weight:600}
+.good{color:var(--good)}
+.bad{color:var(--bad)}
+td{font-variant-numeric:tabular-nums}
 td.best{font-weight:700;background:var(--best)}
 dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1.4rem;margin:.6rem 0;padding:1rem 1.2rem;background:var(--panel);
 border-radius:.6rem;font-size:.92rem}
@@ -71,9 +76,9 @@ ul.named li{padding:.45rem 0}
 ul.named li+li{border-top:1px solid var(--line)}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
 @media screen and (max-width:44rem){main{padding:1.4rem 1rem}h1{font-size:1.4rem}.lead p:first-child{font-size:1.08rem}
-.wide{display:none}.narrow{display:block}dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:.5rem}}
+th,td{padding:.4rem .55rem}.wide{display:none}.narrow{display:block}dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:.5rem}}
 @media print{@page{margin:16mm}body{font-size:10.5pt}main{max-width:none;padding:0}.scroll{overflow:visible;max-height:none}
-thead th{position:static}figure,tr,dl{break-inside:avoid}h2{break-after:avoid}td.best,dl.facts,.lv-past{print-color-adjust:exact}}
+thead th{white-space:normal;vertical-align:bottom;line-height:1.3;position:static}figure,tr,dl{break-inside:avoid}h2{break-after:avoid}td.best,dl.facts,.lv-past{print-color-adjust:exact}}
 )";
 }
 

@@ -9,17 +9,29 @@
 namespace longview {
 namespace {
 
+constexpr double kWideRun = 14;  // pixels
+
 struct Vertex {
   double x, y, value;  // pixels, pixels, the number itself
+  bool riser = false;  // reached by a step from one run to the next
 };
 using Line = std::vector<Vertex>;
 
 // Where infinity is drawn to: far above the frame, so that the way there looks like a wall.
 double held(double value, Range y) { return std::min(value, y.high + 30 * y.span()); }
 
+// Steps between wide runs are drawn thin, as they are no values; between narrow ones they are what one sees.
+bool thin_risers(const Series& series, const Frame& frame) {
+  double pixels = 0, runs = 0;
+  for (const auto& point : series.points)
+    if (point.is_run()) pixels += frame.px(point.end()) - frame.px(point.x), ++runs;
+  return runs > 0 && pixels / runs >= kWideRun;
+}
+
 // One line for each unbroken stretch.
 std::vector<Line> lines_of(const Series& series, const Frame& frame) {
   std::vector<Line> lines(1);
+  const bool thin = thin_risers(series, frame);
   for (const auto& point : series.points) {
     if (!std::isfinite(point.x) || std::fabs(point.x) > kBeyond) continue;
     if (std::isnan(point.y) || point.y < -kBeyond) {
@@ -27,8 +39,8 @@ std::vector<Line> lines_of(const Series& series, const Frame& frame) {
       continue;
     }
     const double y = frame.py(held(point.y, frame.y));
-    lines.back().push_back({frame.px(point.x), y, point.y});
-    if (point.is_run()) lines.back().push_back({frame.px(point.end()), y, point.y});
+    lines.back().push_back({frame.px(point.x), y, point.y, thin && !lines.back().empty()});
+    if (point.is_run()) lines.back().push_back({frame.px(point.end()), y, point.y, false});
   }
   if (lines.back().empty()) lines.pop_back();
   return lines;
@@ -53,20 +65,20 @@ Line thinned(const Line& line, double columns) {
   return out;
 }
 
+// Writes the d of an SVG path; a segment that starts where the last one ended goes on from there.
 class Pen {
  public:
   explicit Pen(std::string& path) : path_(path) {}
-  void lift() { down_ = false; }
-  void to(double x, double y) {
-    if (down_ && std::fabs(x - x_) < 0.05 && std::fabs(y - y_) < 0.05) return;
-    const char* step = !down_ ? "M" : std::fabs(y - y_) < 0.05 ? "H" : std::fabs(x - x_) < 0.05 ? "V" : "L";
-    if (*step == 'H') path_ += fmt::format("H{:.1f}", x);
-    else if (*step == 'V') path_ += fmt::format("V{:.1f}", y);
-    else path_ += fmt::format("{}{:.1f} {:.1f}", step, x, y);
-    down_ = true, x_ = x, y_ = y;
+  void segment(double x0, double y0, double x1, double y1) {
+    if (!down_ || !same(x0, x_) || !same(y0, y_)) path_ += fmt::format("M{:.1f} {:.1f}", x0, y0);
+    if (same(y0, y1)) path_ += fmt::format("H{:.1f}", x1);
+    else if (same(x0, x1)) path_ += fmt::format("V{:.1f}", y1);
+    else path_ += fmt::format("L{:.1f} {:.1f}", x1, y1);
+    down_ = true, x_ = x1, y_ = y1;
   }
 
  private:
+  static bool same(double a, double b) { return std::fabs(a - b) < 0.05; }
   std::string& path_;
   bool down_ = false;
   double x_ = 0, y_ = 0;
@@ -75,28 +87,22 @@ class Pen {
 double crossing(const Vertex& a, const Vertex& b, double y) { return a.x + (b.x - a.x) * (y - a.y) / (b.y - a.y); }
 
 // Draws what lies inside the frame and notes where the line is above it.
-void draw(const Line& line, double top, Pen& pen, std::vector<Clip>& clips) {
-  pen.lift();
-  bool above = false;
+void draw(const Line& line, double top, Pen& flat, Pen& risers, std::vector<Clip>& clips) {
+  const auto is_out = [&](const Vertex& v) { return v.y < top - 1e-9; };
   for (size_t i = 0; i < line.size(); ++i) {
     const Vertex& here = line[i];
-    const bool out = here.y < top - 1e-9;
-    if (out != above) {
-      const double x = i > 0 ? crossing(line[i - 1], here, top) : here.x;
-      if (i > 0) pen.to(x, top);
-      if (out) clips.push_back({x, x, here.value, false});
-      else clips.back().to = x;
-    }
+    const Vertex& before = line[i > 0 ? i - 1 : 0];
+    const bool out = is_out(here), was_out = i > 0 && is_out(before);
+    const double x = out != was_out && i > 0 ? crossing(before, here, top) : here.x;
+    if (out && !was_out) clips.push_back({x, x, here.value, false});
     if (out) {
-      Clip& clip = clips.back();
-      clip.several |= here.value != clip.value;
-      clip.value = std::max(clip.value, here.value);
-      clip.to = here.x;
-      pen.lift();
-    } else {
-      pen.to(here.x, here.y);
+      clips.back().several |= here.value != clips.back().value;
+      clips.back().value = std::max(clips.back().value, here.value);
     }
-    above = out;
+    if (out || was_out) clips.back().to = out ? here.x : x;
+    if (i == 0 || (out && was_out)) continue;
+    Pen& pen = here.riser ? risers : flat;
+    pen.segment(was_out ? x : before.x, was_out ? top : before.y, out ? x : here.x, out ? top : here.y);
   }
 }
 
@@ -114,16 +120,18 @@ double Frame::py(double value) const { return bottom - (value - y.low) / y.span(
 
 Trace trace(const Series& series, const Frame& frame) {
   Trace out;
-  Pen pen(out.path);
+  Pen flat(out.path), risers(out.risers);
   for (const Line& whole : lines_of(series, frame)) {
     const Line line = thinned(whole, frame.right - frame.left);
-    draw(line, frame.top, pen, out.clips);
-    const bool dot = line.size() == 1 && line[0].y >= frame.top;
-    if (dot) out.dots.emplace_back(line[0].x, line[0].y);
+    draw(line, frame.top, flat, risers, out.clips);
+    const Vertex& last = line.back();
+    const bool dot =
+        std::all_of(line.begin(), line.end(), [&](const Vertex& v) { return std::hypot(v.x - last.x, v.y - last.y) < 0.5; });
+    if (dot && last.y >= frame.top) out.dots.emplace_back(last.x, last.y);
     out.any = true;
-    out.end_x = line.back().x;
-    out.end_y = std::max(line.back().y, frame.top);
-    out.last = line.back().value;
+    out.end_x = last.x;
+    out.end_y = std::max(last.y, frame.top);
+    out.last = last.value;
   }
   return out;
 }

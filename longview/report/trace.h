@@ -28,7 +28,8 @@ struct Clip {
 };
 
 struct Trace {
-  std::string path;  // the d of an SVG path; empty when nothing is to be drawn
+  std::string path;    // the d of an SVG path; empty when nothing is to be drawn
+  std::string risers;  // the d of the steps between runs, where they are drawn thin
   std::vector<Clip> clips;
   std::vector<std::pair<double, double>> dots;  // pixels: points with no neighbour, which a line would not show
   bool any = false;                             // has at least one value

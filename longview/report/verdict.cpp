@@ -97,10 +97,10 @@ Fate own_fate(const Verdict& verdict, const Buckets& inside) {
   return verdict.rise <= kFlat ? Fate::holds : Fate::rises;
 }
 
-Fate fate_beside(const Verdict& verdict, double inside_behind, Fate of_best) {
-  if (inside_behind >= kCollapse) return Fate::unfit;
+Fate fate_beside(const Verdict& verdict, Fate of_best) {
+  if (verdict.inside_behind >= kCollapse) return Fate::unfit;
   if (of_best == Fate::collapses) return Fate::collapses;  // no better than what collapsed
-  if (verdict.worst_behind >= kCollapse && verdict.worst_behind - inside_behind >= kCollapse / 2) return Fate::collapses;
+  if (verdict.worst_behind >= kCollapse && verdict.worst_behind - verdict.inside_behind >= kCollapse / 2) return Fate::collapses;
   return verdict.behind < kLevel ? Fate::holds : Fate::behind;
 }
 
@@ -125,6 +125,7 @@ std::vector<Verdict> judge(const std::vector<ReadRun>& runs, int64_t trained_len
     verdict.past = mean(past[i]);
     if (verdict.inside && verdict.past) verdict.rise = *verdict.past - *verdict.inside;
     verdict.behind = difference(compared[i], compared[best]).value_or(0);
+    verdict.inside_behind = difference(inside[i], inside[best]).value_or(0);
     if (!verdict.past) return;
     find_worst(verdict, past[i], i == best ? nullptr : &past[best]);
     if (i == best) {
@@ -134,7 +135,7 @@ std::vector<Verdict> judge(const std::vector<ReadRun>& runs, int64_t trained_len
       if (verdict.worst) verdict.worst_behind = verdict.inside ? loss(*verdict.worst) - *verdict.inside : 0;
       of_best = verdict.fate;
     } else {
-      verdict.fate = fate_beside(verdict, difference(inside[i], inside[best]).value_or(0), of_best);
+      verdict.fate = fate_beside(verdict, of_best);
     }
   };
   if (!runs.empty()) fill(best);
@@ -156,7 +157,7 @@ std::string verdict_words(const Verdict& verdict) {
     case Fate::collapses:
       return "collapses";
     case Fate::unfit:
-      return "unfit";
+      return "does not fit";
   }
   return "";
 }

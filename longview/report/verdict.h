@@ -32,6 +32,7 @@ struct Verdict {
   std::optional<double> inside, past;  // mean loss before and after the trained length
   double rise = 0;                     // past - inside, 0 where one is missing
   double behind = 0;                   // mean loss past the trained length minus the best method's, over the same buckets
+  double inside_behind = 0;            // the same inside the trained length
   std::optional<LossBucket> worst;     // the bucket past the trained length where it is furthest behind (the best: highest)
   double worst_behind = 0;             // there: more than the best method has (the best: more than its own mean inside)
   bool best = false;                   // the lowest loss past the trained length (inside it where nothing is past)
@@ -43,7 +44,8 @@ std::vector<Verdict> judge(const std::vector<ReadRun>& runs, int64_t trained_len
 /// One or two words for a table or a label: "holds", "0.15 behind", "collapses"; "" for unknown.
 std::string verdict_words(const Verdict& verdict);
 
-/// The result in paragraphs for a newcomer. The first says what happened in one sentence; the last says what loss is.
+/// The result in paragraphs for a newcomer. The first says what happened in one sentence; the second
+/// says what loss is; the rest gives the numbers.
 std::vector<std::string> read_lead(const std::vector<ReadRun>& runs, int64_t trained_length);
 
 }  // namespace longview
