@@ -1,6 +1,5 @@
 // Tokenizers as GGUF files hold them ("tokenizer.ggml.*"); what each key means when it is absent is llama.cpp's (llama-vocab.cpp).
 #include <algorithm>
-#include <array>
 
 #include "longview/base/names.h"
 #include "longview/checkpoint/gguf_keys.h"
@@ -58,14 +57,10 @@ void read_merges(TokenizerSpec& spec, const GgufKeys& keys, const std::string& w
   }
 }
 
-void find_stops(TokenizerSpec& spec, const GgufKeys& keys, const std::string& where) {
-  constexpr std::array<std::string_view, 7> kNames = {"<|im_end|>", "<|eot_id|>",      "<|endoftext|>", "</s>",
-                                                      "<|eom_id|>", "<|end_of_text|>", "<|end|>"};
+void set_stops(TokenizerSpec& spec, const GgufKeys& keys, const std::string& where) {
+  spec.stops = find_stops(spec);
   for (const char* name : {"eos", "eot", "eom"})
     if (const Id id = special(keys, name, spec.tokens.size(), where); id >= 0) spec.stops.push_back(id);
-  for (size_t id = 0; id < spec.tokens.size(); ++id)
-    if (spec.kinds[id] == TokenKind::control && std::find(kNames.begin(), kNames.end(), spec.tokens[id]) != kNames.end())
-      spec.stops.push_back(static_cast<Id>(id));
   std::sort(spec.stops.begin(), spec.stops.end());
   spec.stops.erase(std::unique(spec.stops.begin(), spec.stops.end()), spec.stops.end());
 }
@@ -87,6 +82,7 @@ TokenizerSpec tokenizer_from_gguf(const Gguf& gguf, const std::string& where) {
   if (bpe) {
     spec.split = split_of(keys.text("tokenizer.ggml.pre").value_or("default"), where);
     spec.nfc = spec.split == "qwen2";
+    spec.ignore_merges = spec.split == "llama-3";
     read_merges(spec, keys, where);
   } else {
     const auto scores = keys.many<double>("tokenizer.ggml.scores", "a list of numbers");
@@ -97,7 +93,7 @@ TokenizerSpec tokenizer_from_gguf(const Gguf& gguf, const std::string& where) {
   spec.eos = special(keys, "eos", spec.tokens.size(), where);
   spec.unk = special(keys, "unknown", spec.tokens.size(), where);
   spec.pad = special(keys, "padding", spec.tokens.size(), where);
-  find_stops(spec, keys, where);
+  set_stops(spec, keys, where);
   spec.add_bos = spec.bos >= 0 && keys.truth("tokenizer.ggml.add_bos_token").value_or(!bpe || spec.split == "llama-3");
   spec.add_eos = spec.eos >= 0 && keys.truth("tokenizer.ggml.add_eos_token").value_or(false);
   spec.add_space_prefix = !bpe && keys.truth("tokenizer.ggml.add_space_prefix").value_or(true);

@@ -63,7 +63,8 @@ Llama3 fitted(std::span<const float> divisors, double base, double factor) {
     const double turn = std::pow(base, -static_cast<double>(i) / static_cast<double>(divisors.size())) / (2 * std::numbers::pi);
     points.emplace_back(turn, (1 / divisors[i] - 1 / factor) / (1 - 1 / factor));
   }
-  if (points.size() < 2) return {factor, 1, 4, 8192};
+  if (points.empty()) return {factor, 1, 4, 8192};
+  if (points.size() == 1) return {factor, 1, 4, std::round((3 * points[0].second + 1) / points[0].first)};
   const auto [x0, y0] = points.back();
   const auto [x1, y1] = points.front();
   const double slope = (y1 - y0) / (x1 - x0), offset = slope * x0 - y0;  // original / (high - low), low / (high - low)
@@ -111,7 +112,7 @@ std::string rope_setting(const RopeScaling& scaling, std::string_view where) {
 std::string setting_of_divisors(std::span<const float> divisors, double base, std::string_view where) {
   const bool finite = std::all_of(divisors.begin(), divisors.end(), [](float f) { return std::isfinite(f) && f >= 1; });
   LV_CHECK(finite && !divisors.empty(), "{}: the divisors in 'rope_freqs.weight' must be numbers from 1 up", where);
-  const double factor = *std::max_element(divisors.begin(), divisors.end());
+  const double factor = std::round(*std::max_element(divisors.begin(), divisors.end()) * 1e4) / 1e4;
   if (factor == 1) return "";
   for (const Llama3& rule : {Llama3{factor, 1, 4, 8192}, fitted(divisors, base, factor)})
     if (gives(rule, divisors, base)) return llama3_text(rule);
