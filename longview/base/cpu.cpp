@@ -20,6 +20,16 @@ bool advertises_amx_without_tiles() {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (1u << 24)) == 0) return false;
   return !__get_cpuid_count(0x1D, 1, &a, &b, &c, &d) || (a | b | c) == 0;
 }
+
+#if defined(__clang__)  // clang 14 does not know the levels
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); }
+#else
+bool has_avx512() { return __builtin_cpu_supports("x86-64-v4"); }
+bool has_avx2() { return __builtin_cpu_supports("x86-64-v3"); }
+#endif
 #else
 bool advertises_amx_without_tiles() { return false; }
 #endif
@@ -44,11 +54,9 @@ void prepare_process() {
 
 std::string instruction_set() {
 #if defined(__x86_64__)
-  const std::string best = __builtin_cpu_supports("x86-64-v4")   ? "avx512"
-                           : __builtin_cpu_supports("x86-64-v3") ? "avx2"
-                                                                 : "baseline";
+  std::string best = has_avx512() ? "avx512" : has_avx2() ? "avx2" : "baseline";
 #else
-  const std::string best = "baseline";
+  std::string best = "baseline";
 #endif
   const char* asked = std::getenv("LONGVIEW_ISA");
   if (asked == nullptr || *asked == '\0') return best;
