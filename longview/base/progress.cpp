@@ -118,14 +118,15 @@ std::optional<double> SpeedWindow::per_second() const {
 
 std::string progress_line(const ProgressState& state, int width, bool utf8, bool color) {
   const bool known = state.total >= 0;
-  std::string count = with_commas(state.done);
-  if (!known) count += " " + state.unit;
-  const std::string tail = joined({count, speed(state), time_words(state), state.note}, "    ");
+  const std::string count = with_commas(state.done) + (known ? "" : " " + state.unit);
+  const std::vector<std::string> parts = {count, speed(state), time_words(state), state.note};
+  const std::string tail = joined(parts, "    ");
   const std::string head = known ? fmt::format("  {:>4} ", percent(state)) : "  ";
-  const int64_t room = width - text_width(head) - text_width(tail) - 2;
-  const int cells = known ? static_cast<int>(std::min<int64_t>(room, kBarCells)) : 0;
-  if (cells >= kShortestBar) return head + drawn_bar(share_done(state), cells, utf8, color) + "  " + tail;
-  return cut_to_width(head + joined({count, speed(state), time_words(state), state.note}, "  "), width, utf8 ? "…" : "");
+  const int64_t room = width - text_width(head) - text_width(tail);
+  const int cells = static_cast<int>(std::min<int64_t>(room - 2, kBarCells));
+  if (known && cells >= kShortestBar) return head + drawn_bar(share_done(state), cells, utf8, color) + "  " + tail;
+  if (room >= 0) return head + tail;
+  return cut_to_width(head + joined(parts, "  "), width, utf8 ? "…" : "");
 }
 
 std::string progress_plain(const ProgressState& state) {

@@ -106,7 +106,8 @@ Table bucket_table(const std::vector<ReadRun>& runs) {
   for (const auto& [place, row] : places) {
     int64_t tokens = 0;
     for (const auto* bucket : row) tokens = std::max(tokens, bucket != nullptr ? bucket->tokens : 0);
-    std::vector<Cell> cells = {fmt::format("{} – {}", with_commas(place.first), with_commas(place.second)), with_commas(tokens)};
+    std::vector<Cell> cells = {fmt::format("{}\u00a0–\u00a0{}", with_commas(place.first), with_commas(place.second)),
+                               with_commas(tokens)};
     for (const auto* bucket : row) cells.push_back(bucket != nullptr && bucket->tokens > 0 ? number(bucket->nll, 3) : Cell("–"));
     table.rows.push_back(std::move(cells));
   }

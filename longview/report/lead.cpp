@@ -164,7 +164,8 @@ std::string rise_words(const Runs& runs, const Verdict& best, size_t at) {
                        nats(*best.inside), nats(*best.past));
   if (best.rise > kFlat)
     return fmt::format(
-        "The best, {}, goes from a loss of {} to {}. Part of that, or all, is the text itself: it is not equally hard everywhere, "
+        "The best, {}, goes from a loss of {} to {}. Part of that, or all, may be the text itself: it is not equally hard "
+        "everywhere, "
         "so "
         "compare the methods with each other, on the same tokens.",
         name, nats(*best.inside), nats(*best.past));
@@ -190,7 +191,7 @@ std::vector<std::string> read_lead(const Runs& runs, int64_t trained_length) {
     out.push_back(rise_words(runs, verdicts[best], best));
     const auto silent = labels(runs, verdicts, Fate::unknown);
     if (!silent.empty() && verdicts[best].fate != Fate::unknown)
-      out.push_back(fmt::format("{} not far enough to be compared there.", verb(silent, "was read", "were read")));
+      out.push_back(fmt::format("{} read far enough to be compared there.", verb(silent, "was not", "were not")));
   }
   out.insert(out.begin() + 1, kLossIs);
   return out;

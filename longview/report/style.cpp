@@ -76,7 +76,7 @@ ul.named li{padding:.45rem 0}
 ul.named li+li{border-top:1px solid var(--line)}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
 @media screen and (max-width:44rem){main{padding:1.4rem 1rem}h1{font-size:1.4rem}.lead p:first-child{font-size:1.08rem}
-th,td{padding:.4rem .55rem}.wide{display:none}.narrow{display:block}dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:.5rem}}
+th,td{padding:.4rem .55rem}td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:6.5rem}.wide{display:none}.narrow{display:block}dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:.5rem}}
 @media print{@page{margin:16mm}body{font-size:10.5pt}main{max-width:none;padding:0}.scroll{overflow:visible;max-height:none}
 thead th{white-space:normal;vertical-align:bottom;line-height:1.3;position:static}figure,tr,dl{break-inside:avoid}h2{break-after:avoid}td.best,dl.facts,.lv-past{print-color-adjust:exact}}
 )";

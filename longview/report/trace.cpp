@@ -18,7 +18,7 @@ struct Vertex {
 using Line = std::vector<Vertex>;
 
 // Where infinity is drawn to: far above the frame, so that the way there looks like a wall.
-double held(double value, Range y) { return std::min(value, y.high + 30 * y.span()); }
+double held(double value, Range y) { return value > kBeyond ? y.high + 1e6 * y.span() : value; }
 
 // Steps between wide runs are drawn thin, as they are no values; between narrow ones they are what one sees.
 bool thin_risers(const Series& series, const Frame& frame) {
