@@ -1,144 +1,20 @@
-// Attention on the CPU (the online softmax of FlashAttention, arXiv:2205.14135): query rows are the lanes, so a row's maximum and
-// sum need no work across lanes, and neither keys nor values are transposed. A set's keys are cut into spans of 512 and tiles of
-// 64 at multiples counted from the start of the text; spans are summed on their own and merged in order, which lets few rows use
-// all threads and makes the result independent of how the text was cut into calls.
+// Attention on the CPU (the online softmax of FlashAttention, arXiv:2205.14135). A set's keys are cut into spans of 512 and tiles
+// of 64 at multiples counted from the start of the text; spans are summed on their own and merged in order, which lets few rows
+// use all threads and makes the result independent of how the text was cut into calls.
 #include <algorithm>
 #include <limits>
 
-#include "longview/base/cpu.h"
 #include "longview/kernels/attention.h"
-#include "longview/kernels/simd.h"
+#include "longview/kernels/loops.h"
 
 namespace longview::kernels {
 namespace {
 
-constexpr int64_t kRows = 64;     // query rows a group: the lanes of its panels
-constexpr int64_t kTile = 64;     // keys a tile
+constexpr int64_t kRows = kTileRows, kTile = kTileKeys;
 constexpr int64_t kSpan = 512;    // keys a span
 constexpr int64_t kGroups = 6;    // groups a work item: its keys are rotated once for all of them
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
-
-struct Head {  // the keys of one set for one head, raw
-  const float *k, *v, *cos, *sin;
-  int64_t stride_k, stride_v, pairs, width;
-};
-
-struct Partial {  // softmax state of one group of rows
-  float* sums;     // [D,64] weighted values
-  float* maximum;  // [64]
-  float* total;    // [64]
-};
-
-struct TileJob {
-  const float* q;            // [D,64] rotated and scaled
-  const float *k, *v;        // [64,D] rotated keys, values
-  int64_t keys, first, width, stride_v;
-  const int32_t *from, *to;  // [64] in key indices of the set
-  bool is_masked;
-  Partial out;
-  float* scores;             // scratch [64,64]
-};
-
-LV_INLINE void rotate_keys(const Head& head, int64_t first, int64_t keys, float* out) {
-  for (int64_t j = 0; j < keys; ++j, out += head.width) {
-    const float* k = head.k + (first + j) * head.stride_k;
-    const int64_t M = head.pairs;
-    const float *c = head.cos + (first + j) * M, *s = head.sin + (first + j) * M;
-    for (int64_t m = 0; m < M; ++m) {
-      out[m] = k[m] * c[m] - k[m + M] * s[m];
-      out[m + M] = k[m + M] * c[m] + k[m] * s[m];
-    }
-    for (int64_t m = 2 * M; m < head.width; ++m) out[m] = k[m];
-  }
-}
-
-/// scores[keys, 64] = K Q
-template <int W, int R, int N>
-LV_INLINE void score_tile(const TileJob& job) {
-  using L = simd::Lanes<W>;
-  simd::in_groups<R>(job.keys, [&]<int Q>(int64_t j) __attribute__((always_inline)) {
-    for (int64_t lane = 0; lane < kRows; lane += N * W)
-      simd::tile<W, Q, N>(
-          job.width, job.k + j * job.width, job.width, 1, job.q + lane, kRows, [](int, int) __attribute__((always_inline)) { return L::fill(0); },
-          [&](int r, int n, typename L::F sum) __attribute__((always_inline)) { L::store(job.scores + (j + r) * kRows + lane + n * W, sum); });
-  });
-}
-
-template <int W>
-LV_INLINE void hide(const TileJob& job, int64_t lane) {
-  using L = simd::Lanes<W>;
-  const auto from = L::load(job.from + lane), to = L::load(job.to + lane);
-  for (int64_t j = 0; j < job.keys; ++j) {
-    const auto at = static_cast<int32_t>(job.first + j) - typename L::I{};
-    float* score = job.scores + j * kRows + lane;
-    L::store(score, (at >= from) & (at < to) ? L::load(score) : L::fill(kNothing));
-  }
-}
-
-/// Turns scores into weights e^(score - maximum), updates maximum and total; gives what the older sums must be multiplied by.
-template <int W>
-LV_INLINE void soften(const TileJob& job, int64_t lane, float* correction) {
-  using L = simd::Lanes<W>;
-  const auto old = L::load(job.out.maximum + lane);
-  auto maximum = old;
-  for (int64_t j = 0; j < job.keys; ++j) maximum = L::max(maximum, L::load(job.scores + j * kRows + lane));
-  const auto pivot = maximum == kNothing ? L::fill(0) : maximum;
-  auto total = L::fill(0);
-  for (int64_t j = 0; j < job.keys; ++j) {
-    const auto weight = L::exp(L::load(job.scores + j * kRows + lane) - pivot);
-    L::store(job.scores + j * kRows + lane, weight);
-    total += weight;
-  }
-  const auto factor = L::exp(old - pivot);
-  L::store(correction + lane, factor);
-  L::store(job.out.maximum + lane, maximum);
-  L::store(job.out.total + lane, L::load(job.out.total + lane) * factor + total);
-}
-
-template <int W, int R, int N>
-LV_INLINE void attend_tile(const TileJob& job) {
-  using L = simd::Lanes<W>;
-  score_tile<W, R, N>(job);
-  float correction[kRows];
-  for (int64_t lane = 0; lane < kRows; lane += W) {
-    if (job.is_masked) hide<W>(job, lane);
-    soften<W>(job, lane, correction);
-  }
-  simd::in_groups<R>(job.width, [&]<int Q>(int64_t d) __attribute__((always_inline)) {
-    for (int64_t lane = 0; lane < kRows; lane += N * W) {
-      float* sums = job.out.sums + d * kRows + lane;
-      simd::tile<W, Q, N>(
-          job.keys, job.v + d, 1, job.stride_v, job.scores + lane, kRows,
-          [&](int r, int n) __attribute__((always_inline)) { return L::load(sums + r * kRows + n * W) * L::load(correction + lane + n * W); },
-          [&](int r, int n, typename L::F sum) __attribute__((always_inline)) { L::store(sums + r * kRows + n * W, sum); });
-    }
-  });
-}
-
-struct Isa {
-  void (*rotate_keys)(const Head&, int64_t first, int64_t keys, float* out);
-  void (*attend_tile)(const TileJob&);
-};
-
-#if defined(__x86_64__)
-#define LV_AVX512 [[gnu::target("arch=x86-64-v4,prefer-vector-width=512")]]
-#define LV_AVX2 [[gnu::target("arch=x86-64-v3")]]
-LV_AVX512 void rotate_keys_avx512(const Head& head, int64_t first, int64_t keys, float* out) { rotate_keys(head, first, keys, out); }
-LV_AVX512 void attend_tile_avx512(const TileJob& job) { attend_tile<16, 6, 4>(job); }
-LV_AVX2 void rotate_keys_avx2(const Head& head, int64_t first, int64_t keys, float* out) { rotate_keys(head, first, keys, out); }
-LV_AVX2 void attend_tile_avx2(const TileJob& job) { attend_tile<8, 6, 2>(job); }
-#endif
-void rotate_keys_baseline(const Head& head, int64_t first, int64_t keys, float* out) { rotate_keys(head, first, keys, out); }
-void attend_tile_baseline(const TileJob& job) { attend_tile<4, 4, 2>(job); }
-
-Isa chosen() {
-#if defined(__x86_64__)
-  if (instruction_set() == "avx512") return {rotate_keys_avx512, attend_tile_avx512};
-  if (instruction_set() == "avx2") return {rotate_keys_avx2, attend_tile_avx2};
-#endif
-  return {rotate_keys_baseline, attend_tile_baseline};
-}
 
 struct Call {  // one call of attention, shared by its work items
   Tensor q, out, scale;  // [B,H,Tq,D], any strides but the last
@@ -181,11 +57,10 @@ void load_group(const Call& call, const KeySet& set, int64_t b, int64_t g, int64
   }
 }
 
-Head head_of(const KeySet& set, int64_t b, int64_t g) {
-  Head head{};
+HeadKeys keys_of(const KeySet& set, int64_t b, int64_t g) {
+  HeadKeys head{};
   head.k = set.k.data_ptr<float>() + b * set.k.stride(0) + g * set.k.stride(1);
-  head.v = set.v.data_ptr<float>() + b * set.v.stride(0) + g * set.v.stride(1);
-  head.stride_k = set.k.stride(2), head.stride_v = set.v.stride(2), head.width = set.k.size(3);
+  head.stride_k = set.k.stride(2), head.width = set.k.size(3);
   if (set.key.cos.defined()) {
     head.cos = set.key.cos.data_ptr<float>(), head.sin = set.key.sin.data_ptr<float>();
     head.pairs = set.key.cos.size(1);
@@ -194,7 +69,7 @@ Head head_of(const KeySet& set, int64_t b, int64_t g) {
 }
 
 /// Adds `part` to `sum` (both of one group), as if their keys had been in one softmax. Parts come in the order of the keys.
-void merge(const Partial& part, const Partial& sum, int64_t D) {
+void merge(const SoftmaxSums& part, const SoftmaxSums& sum, int64_t D) {
   float keep[kRows], add[kRows];
   for (int64_t lane = 0; lane < kRows; ++lane) {
     const float maximum = std::max(part.maximum[lane], sum.maximum[lane]);
@@ -206,15 +81,15 @@ void merge(const Partial& part, const Partial& sum, int64_t D) {
   }
   for (int64_t d = 0; d < D; ++d)
     for (int64_t lane = 0; lane < kRows; ++lane)
-      sum.sums[d * kRows + lane] = sum.sums[d * kRows + lane] * keep[lane] + part.sums[d * kRows + lane] * add[lane];
+      sum.values[d * kRows + lane] = sum.values[d * kRows + lane] * keep[lane] + part.values[d * kRows + lane] * add[lane];
 }
 
 int64_t partial_size(int64_t D) { return (D + 2) * kRows; }
 
-Partial partial_at(float* at, int64_t D) { return {at, at + D * kRows, at + (D + 1) * kRows}; }
+SoftmaxSums partial_at(float* at, int64_t D) { return {at, at + D * kRows, at + (D + 1) * kRows}; }
 
-void clear(const Partial& part, int64_t D) {
-  std::fill_n(part.sums, D * kRows, 0.0F);
+void clear(const SoftmaxSums& part, int64_t D) {
+  std::fill_n(part.values, D * kRows, 0.0F);
   std::fill_n(part.maximum, kRows, kNothing);
   std::fill_n(part.total, kRows, 0.0F);
 }
@@ -234,34 +109,36 @@ struct Scratch {
 };
 
 /// One span of one set for `groups` groups of rows: their partial softmax, starting from nothing.
-void attend_span(const Isa& isa, const Call& call, const KeySet& set, const Head& head, std::span<Group> groups, int64_t span,
-                 Scratch& scratch, float* parts) {
+void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std::span<Group> groups, int64_t span, Scratch& scratch,
+                 float* parts) {
+  const HeadKeys head = keys_of(set, b, g);
+  const float* v = set.v.data_ptr<float>() + b * set.v.stride(0) + g * set.v.stride(1);
   const int64_t begin = std::max<int64_t>(span * kSpan - set.first, 0), end = std::min((span + 1) * kSpan - set.first, set.k.size(2));
   for (size_t n = 0; n < groups.size(); ++n) clear(partial_at(parts + n * partial_size(call.D), call.D), call.D);
   for (int64_t first = begin; first < end;) {
     const int64_t next = std::min(((set.first + first) / kTile + 1) * kTile - set.first, end);
     const auto sees = [&](const Group& group) { return group.least < next && group.most > first; };
     if (std::any_of(groups.begin(), groups.end(), sees)) {
-      isa.rotate_keys(head, first, next - first, scratch.keys.data());
+      loops().rotate_keys(head, first, next - first, scratch.keys.data());
       for (size_t n = 0; n < groups.size(); ++n) {
         const Group& group = groups[n];
         if (!sees(group)) continue;
         const bool is_masked = first < group.common_from || next > group.common_to;
-        isa.attend_tile({group.q.data(), scratch.keys.data(), head.v + first * head.stride_v, next - first, first, call.D, head.stride_v,
-                         group.from, group.to, is_masked, partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
+        loops().attend({group.q.data(), scratch.keys.data(), v + first * set.v.stride(2), next - first, first, call.D, set.v.stride(2),
+                        group.from, group.to, is_masked, partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
       }
     }
     first = next;
   }
 }
 
-void finish(const Call& call, int64_t b, int64_t g, int64_t row, const Partial& sum) {
+void finish(const Call& call, int64_t b, int64_t g, int64_t row, const SoftmaxSums& sum) {
   const auto stride = call.out.strides();
   for (int64_t lane = 0; lane < std::min(kRows, call.rows() - row); ++lane) {
     const int64_t t = (row + lane) / call.R, r = (row + lane) % call.R;
     float* out = call.out.data_ptr<float>() + b * stride[0] + (g * call.R + r) * stride[1] + t * stride[2];
     const float inverse = sum.total[lane] > 0 ? 1 / sum.total[lane] : 0;
-    for (int64_t d = 0; d < call.D; ++d) out[d] = sum.sums[d * kRows + lane] * inverse;
+    for (int64_t d = 0; d < call.D; ++d) out[d] = sum.values[d * kRows + lane] * inverse;
   }
 }
 
@@ -275,17 +152,16 @@ Scratch& scratch_of(const Call& call, int64_t parts) {
 }
 
 /// Many rows: a work item is up to kGroups groups of one head and walks all sets and spans.
-void attend_rows(const Isa& isa, const Call& call, int64_t b, int64_t g, int64_t row) {
+void attend_rows(const Call& call, int64_t b, int64_t g, int64_t row) {
   Scratch& scratch = scratch_of(call, 2 * kGroups);
   const int64_t rows = std::min(kGroups * kRows, call.rows() - row), count = (rows + kRows - 1) / kRows;
   float *sums = scratch.parts.data(), *parts = sums + kGroups * partial_size(call.D);
   for (int64_t n = 0; n < count; ++n) clear(partial_at(sums + n * partial_size(call.D), call.D), call.D);
   for (const auto& set : *call.sets) {
     for (int64_t n = 0; n < count; ++n) load_group(call, set, b, g, row + n * kRows, scratch.groups[n]);
-    const Head head = head_of(set, b, g);
     const auto [first, last] = spans_of(set, call, row, rows);
     for (int64_t span = first; span < last; ++span) {
-      attend_span(isa, call, set, head, {scratch.groups.data(), static_cast<size_t>(count)}, span, scratch, parts);
+      attend_span(call, set, b, g, {scratch.groups.data(), static_cast<size_t>(count)}, span, scratch, parts);
       for (int64_t n = 0; n < count; ++n)
         merge(partial_at(parts + n * partial_size(call.D), call.D), partial_at(sums + n * partial_size(call.D), call.D), call.D);
     }
@@ -298,7 +174,7 @@ struct SpanItem {  // one span of one set for one head
 };
 
 /// Few rows (one group a head): a work item is one span; the parts are merged in order afterwards.
-void attend_spans(const Isa& isa, const Call& call) {
+void attend_spans(const Call& call) {
   std::vector<SpanItem> items;
   for (int64_t b = 0; b < call.q.size(0); ++b)
     for (int64_t g = 0; g < call.G; ++g)
@@ -315,7 +191,7 @@ void attend_spans(const Isa& isa, const Call& call) {
       const KeySet& set = (*call.sets)[item.set];
       const bool is_loaded = n > begin && items[n - 1].set == item.set && items[n - 1].g == item.g && items[n - 1].b == item.b;
       if (!is_loaded) load_group(call, set, item.b, item.g, 0, scratch.groups[0]);
-      attend_span(isa, call, set, head_of(set, item.b, item.g), {scratch.groups.data(), 1}, item.span, scratch, parts.data() + n * size);
+      attend_span(call, set, item.b, item.g, {scratch.groups.data(), 1}, item.span, scratch, parts.data() + n * size);
     }
   });
   size_t n = 0;
@@ -341,18 +217,17 @@ std::string attention_cpu_refusal(const Tensor& q, const std::vector<KeySet>& se
 }
 
 Tensor attention_cpu(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale) {
-  static const Isa isa = chosen();
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), G = sets.empty() ? H : sets[0].k.size(1);
   const Tensor out = at::empty({B, T, H, D}).transpose(1, 2);  // [B,H,T,D], heads of a token side by side
   const Tensor rows = is_row_major(q) ? q : q.contiguous();
   const Call call{rows, out, scale.to(at::kFloat).contiguous(), &sets, H, G, T, D, H / G};
   if (call.rows() <= kRows) {
-    attend_spans(isa, call);
+    attend_spans(call);
     return out;
   }
   const int64_t blocks = (call.rows() + kGroups * kRows - 1) / (kGroups * kRows);
   at::parallel_for(0, B * G * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) attend_rows(isa, call, n / blocks / G, n / blocks % G, n % blocks * kGroups * kRows);
+    for (int64_t n = begin; n < end; ++n) attend_rows(call, n / blocks / G, n / blocks % G, n % blocks * kGroups * kRows);
   });
   return out;
 }

@@ -8,24 +8,22 @@
 namespace longview::kernels {
 namespace {
 
-constexpr int64_t kPanel = Weight::kPanel;
-
-Weight::Form form_of(BlockType type) {
+WeightForm form_of(BlockType type) {
   switch (type) {
-    case BlockType::f32: return Weight::Form::real32;
-    case BlockType::f16: return Weight::Form::real16;
-    case BlockType::bf16: return Weight::Form::brain16;
-    default: return code_bits(type) <= 4 ? Weight::Form::codes4 : Weight::Form::codes8;
+    case BlockType::f32: return WeightForm::real32;
+    case BlockType::f16: return WeightForm::real16;
+    case BlockType::bf16: return WeightForm::brain16;
+    default: return code_bits(type) <= 4 ? WeightForm::codes4 : WeightForm::codes8;
   }
 }
 
-int64_t panel_row_bytes(Weight::Form form) {
+int64_t panel_row_bytes(WeightForm form) {
   switch (form) {
-    case Weight::Form::real32: return kPanel * 4;
-    case Weight::Form::real16:
-    case Weight::Form::brain16: return kPanel * 2;
-    case Weight::Form::codes8: return kPanel;
-    case Weight::Form::codes4: return kPanel / 2;
+    case WeightForm::real32: return kPanel * 4;
+    case WeightForm::real16:
+    case WeightForm::brain16: return kPanel * 2;
+    case WeightForm::codes8: return kPanel;
+    case WeightForm::codes4: return kPanel / 2;
   }
   return 0;
 }
@@ -42,7 +40,7 @@ void pack_codes(Weight& weight, BlockType type, const uint8_t* row, int64_t outp
   const int64_t stride = panel_row_bytes(weight.form);
   auto* data = weight.data.data_ptr<uint8_t>() + panel * weight.inputs * stride;
   for (int64_t i = 0; i < weight.inputs; ++i) {
-    if (weight.form == Weight::Form::codes4)
+    if (weight.form == WeightForm::codes4)
       put_code4(data + i * stride, lane, codes[i]);
     else
       data[i * stride + lane] = codes[i];
@@ -80,11 +78,11 @@ void unpack_row(const Weight& weight, int64_t output, float* out) {
   for (int64_t i = 0; i < weight.inputs; ++i, data += stride) {
     uint8_t code = 0;
     switch (weight.form) {
-      case Weight::Form::real32: out[i] = reinterpret_cast<const float*>(data)[lane]; continue;
-      case Weight::Form::real16: out[i] = half_value(reinterpret_cast<const uint16_t*>(data)[lane]); continue;
-      case Weight::Form::brain16: out[i] = brain_value(reinterpret_cast<const uint16_t*>(data)[lane]); continue;
-      case Weight::Form::codes8: code = data[lane]; break;
-      case Weight::Form::codes4: code = (data[lane / 32 * 16 + lane % 16] >> (lane / 16 % 2 * 4)) & 15; break;
+      case WeightForm::real32: out[i] = reinterpret_cast<const float*>(data)[lane]; continue;
+      case WeightForm::real16: out[i] = half_value(reinterpret_cast<const uint16_t*>(data)[lane]); continue;
+      case WeightForm::brain16: out[i] = brain_value(reinterpret_cast<const uint16_t*>(data)[lane]); continue;
+      case WeightForm::codes8: code = data[lane]; break;
+      case WeightForm::codes4: code = (data[lane / 32 * 16 + lane % 16] >> (lane / 16 % 2 * 4)) & 15; break;
     }
     out[i] = std::fma(scale[i / weight.group * kPanel], static_cast<float>(code), minimum[i / weight.group * kPanel]);
   }
@@ -97,10 +95,11 @@ int64_t Weight::bytes() const { return data.nbytes() + (scales.defined() ? scale
 Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source) {
   const BlockShape block = block_shape(type);
   LV_CHECK(inputs % block.values == 0, "[linear] {} inputs do not divide into {} blocks of {}", inputs, block_name(type), block.values);
-  Weight weight{.outputs = outputs, .inputs = inputs, .form = form_of(type)};
+  Weight weight;
+  weight.outputs = outputs, weight.inputs = inputs, weight.form = form_of(type);
   const int64_t row_bytes = inputs / block.values * block.bytes;
   weight.data = at::zeros({weight.panels() * inputs * panel_row_bytes(weight.form)}, at::kByte);
-  const bool has_codes = weight.form == Weight::Form::codes4 || weight.form == Weight::Form::codes8;
+  const bool has_codes = weight.form == WeightForm::codes4 || weight.form == WeightForm::codes8;
   if (has_codes) {
     weight.group = code_group(type);
     weight.scales = at::zeros({weight.panels(), inputs / weight.group, kPanel});
@@ -113,7 +112,7 @@ Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t input
       const uint8_t* row = bytes + source(r) * row_bytes;
       if (has_codes)
         pack_codes(weight, type, row, r, codes, scales, minimums);
-      else if (weight.form == Weight::Form::real32)
+      else if (weight.form == WeightForm::real32)
         pack_reals<uint32_t>(weight, row, r);
       else
         pack_reals<uint16_t>(weight, row, r);

@@ -3,18 +3,16 @@
 
 #include "longview/base/tensor.h"
 #include "longview/checkpoint/blocks.h"
+#include "longview/kernels/loops.h"
 
 namespace longview::kernels {
 
 /// A weight [O,I] in panels of 64 outputs, the outputs of one input side by side. Quantised types keep their codes (4 or 8 bits)
 /// and value = scale * code + minimum, so nothing is lost and nothing is larger than it must be; f32, f16 and bf16 keep their bits.
 struct Weight {
-  static constexpr int64_t kPanel = 64;
-  enum class Form : uint8_t { real32, real16, brain16, codes8, codes4 };
-
   int64_t outputs = 0, inputs = 0;
   int64_t group = 0;  // inputs that share a scale; 0 for the forms without codes
-  Form form = Form::real32;
+  WeightForm form = WeightForm::real32;
   Tensor data;                // bytes: [panels, inputs, 64 values]
   Tensor scales, minimums;    // f32 [panels, inputs/group, 64]; undefined for the forms without codes
   int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }

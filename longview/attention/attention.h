@@ -1,0 +1,40 @@
+// The contract of an attention method: what a layer may look back at, and what it carries on.
+#pragma once
+
+#include "longview/base/registry.h"
+#include "longview/flow.h"
+#include "longview/position/position.h"
+
+namespace longview {
+
+/// Queries, keys and values of one layer, not rotated: q [B,H,T,D], k and v [B,G,T,D].
+struct Qkv {
+  Tensor q, k, v;
+};
+
+struct Attended {
+  Tensor out;   // [B,H,T,D]
+  State state;  // to be passed in with the next segment
+};
+
+class Attention {
+ public:
+  virtual ~Attention() = default;
+  /// Attends T new tokens, the first of them at position segment.first == state.seen. An empty State begins a text.
+  virtual Attended attend(const Qkv& qkv, const Position& position, const Segment& segment, State state) const = 0;
+  /// Most tokens the state ever keeps; none: it grows with the text.
+  virtual std::optional<int64_t> bound() const = 0;
+};
+
+using MakeAttention = std::shared_ptr<const Attention> (*)(const Setting&);
+using AttentionEntry = Entry<MakeAttention>;
+std::span<const AttentionEntry> attentions();
+
+/// "streaming:window=1024,sinks=4" -> the method; an unknown name or setting is an error that lists the known ones.
+std::shared_ptr<const Attention> make_attention(std::string_view setting);
+
+std::shared_ptr<const Attention> make_full(const Setting&);
+std::shared_ptr<const Attention> make_window(const Setting&);
+std::shared_ptr<const Attention> make_streaming(const Setting&);
+
+}  // namespace longview

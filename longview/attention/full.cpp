@@ -1,0 +1,31 @@
+// Full causal attention (arXiv:1706.03762): query i sees every key j <= i. The state grows with the text.
+#include "longview/attention/kv.h"
+#include "longview/attention/scored.h"
+
+namespace longview {
+namespace {
+
+struct Full final : Attention {
+  std::optional<int64_t> bound() const override { return std::nullopt; }
+
+  Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
+    const int64_t T = x.q.size(2), first = segment.first, length = first + T;
+    auto& k = state.tensors["k"];
+    auto& v = state.tensors["v"];
+    k = appended(std::move(k), x.k, length);  // [B,G,length,D]
+    v = appended(std::move(v), x.v, length);  // [B,G,length,D]
+    View all{.k = k, .v = v, .from = std::vector<int64_t>(T, 0), .to = {}, .query = {}};
+    for (int64_t i = first; i < length; ++i) all.to.push_back(i + 1), all.query.push_back(i);
+    state.seen = length;
+    return {scored(x.q, {all}, position, length), std::move(state)};
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const Attention> make_full(const Setting& setting) {
+  LV_CHECK(setting.values.empty(), "[full] takes no settings; got '{}'", setting.values.begin()->first);
+  return std::make_shared<Full>();
+}
+
+}  // namespace longview

@@ -1,0 +1,48 @@
+// Sliding-window attention (kexue.fm/archives/9431, arXiv:2310.06825): query i sees the keys j with 0 <= i - j < window.
+#include "longview/attention/kv.h"
+#include "longview/attention/scored.h"
+
+namespace longview {
+namespace {
+
+struct WindowConfig {
+  int64_t window = 1024;
+  void fields(auto&& field) { field("window", window, "tokens a query sees, itself included"); }
+};
+
+struct Window final : Attention {
+  explicit Window(WindowConfig config) : c(config) {}
+  std::optional<int64_t> bound() const override { return c.window; }
+
+  Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
+    const int64_t T = x.q.size(2), first = segment.first, length = first + T;
+    auto& k = state.tensors["k"];
+    auto& v = state.tensors["v"];
+    k = appended(std::move(k), x.k, c.window / 4);
+    v = appended(std::move(v), x.v, c.window / 4);
+    const int64_t begin = length - k.size(2);                      // index of key 0 in the text
+    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);  // positions count from here: only differences matter
+    View recent{.k = k, .v = v, .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
+    for (int64_t i = first; i < length; ++i) {
+      recent.from.push_back(std::max(i - c.window + 1, begin) - begin);
+      recent.to.push_back(i + 1 - begin);
+      recent.query.push_back(i - origin);
+    }
+    const Tensor out = scored(x.q, {recent}, position, std::min(length, c.window));  // [B,H,T,D]
+    k = last(k, c.window - 1), v = last(v, c.window - 1);
+    state.seen = length;
+    return {out, std::move(state)};
+  }
+
+  WindowConfig c;
+};
+
+}  // namespace
+
+std::shared_ptr<const Attention> make_window(const Setting& setting) {
+  const auto c = with_values(WindowConfig{}, setting);
+  LV_CHECK(c.window >= 1, "[window] window must be at least 1; got {}", c.window);
+  return std::make_shared<Window>(c);
+}
+
+}  // namespace longview

@@ -1,0 +1,48 @@
+// The values that cross folders, and the steps between them, on one screen:
+//
+//   Document --tokenizer--> ids --cut--> Segment --+--> Transformer::forward --> Hidden --head--> logits --> losses, next token
+//                                                  |          |
+//                                   ModelState ----+----------+   (in by argument, out by return)
+//
+//   text/corpus.h      Document           a text and where it came from
+//   segment/segment.h  Segment            ids [B,T] and the position of the first
+//   here               State, ModelState  what a layer, a model carries from segment to segment
+//   model/transformer  Hidden             [B,T,E] before the output layer, so that logits are made only where they are needed
+#pragma once
+
+#include "longview/base/tensor.h"
+
+namespace longview {
+
+/// Ids that a model reads in one call, and where in their text they begin.
+struct Segment {
+  Tensor ids;         // int64 [B,T]
+  int64_t first = 0;  // position of ids[:,0]
+};
+
+/// What one layer carries from segment to segment: named tensors and how many tokens it has seen. A value: copying it forks the
+/// text, since nothing that is shared is ever written (attention/kv.h); its tensors are all there is to count, save and restore.
+struct State {
+  int64_t seen = 0;
+  std::map<std::string, Tensor> tensors;
+
+  int64_t bytes() const {
+    int64_t sum = 0;
+    for (const auto& [name, tensor] : tensors) sum += tensor.numel() * tensor.element_size();
+    return sum;
+  }
+};
+
+/// The states of all layers.
+struct ModelState {
+  std::vector<State> layers;
+
+  int64_t seen() const { return layers.empty() ? 0 : layers.front().seen; }
+  int64_t bytes() const {
+    int64_t sum = 0;
+    for (const auto& layer : layers) sum += layer.bytes();
+    return sum;
+  }
+};
+
+}  // namespace longview

@@ -1,0 +1,22 @@
+// The loops for avx512, compiled with -march=x86-64-v4: 16 lanes of f32.
+#if defined(__x86_64__)
+#define LV_WIDTH 16
+#include "longview/kernels/isa/attention.h"
+#include "longview/kernels/isa/linear.h"
+#include "longview/kernels/isa/rows.h"
+
+namespace longview::kernels {
+namespace {
+
+void attend(const AttentionTile& t) { attend_tile<6, 4>(t); }
+void multiply(const PanelProduct& p) { multiply_panel<12, 2>(p); }
+
+}  // namespace
+
+const Loops& loops_avx512() {
+  static constexpr Loops kLoops{rotate_keys, attend, multiply, norm_row, gate_row, log_sum_exp};
+  return kLoops;
+}
+
+}  // namespace longview::kernels
+#endif

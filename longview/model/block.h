@@ -1,0 +1,34 @@
+// One layer: norm, attend, add, norm, feed forward, add.
+#pragma once
+
+#include "longview/attention/attention.h"
+#include "longview/checkpoint/config.h"
+#include "longview/kernels/linear.h"
+
+namespace longview {
+
+/// The weights of one layer; biases and head norms are undefined where the architecture has none.
+struct BlockWeights {
+  Tensor attention_norm, feed_forward_norm;       // [E]
+  kernels::Weight q, k, v, o;                     // [H*D,E] [G*D,E] [G*D,E] [E,H*D]
+  Tensor q_bias, k_bias, v_bias;                  // [H*D] [G*D] [G*D]
+  Tensor q_norm, k_norm;                          // [D]
+  kernels::Weight gate, up, down;                 // [F,E] [F,E] [E,F]
+};
+
+/// How a layer looks back: a model's layers may differ.
+struct Method {
+  std::shared_ptr<const Attention> attention;
+  std::shared_ptr<const Position> position;
+};
+
+struct BlockResult {
+  Tensor x;  // [B,T,E]
+  State state;
+};
+
+/// x [B,T,E] f32 -> the layer's output and its state after the segment.
+BlockResult block(const ModelConfig& config, const BlockWeights& weights, const Method& method, Tensor x, const Segment& segment,
+                  State state);
+
+}  // namespace longview

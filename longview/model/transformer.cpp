@@ -1,0 +1,116 @@
+// Loading a checkpoint into packed weights, and the forward pass over its layers.
+#include "longview/model/transformer.h"
+
+#include "longview/kernels/elementwise.h"
+
+namespace longview {
+namespace {
+
+/// Reads tensors of a checkpoint by name.
+struct Loader {
+  const Checkpoint& checkpoint;
+
+  const StoredTensor* stored(const std::string& name) const {
+    const auto found = checkpoint.tensors.find(name);
+    if (found == checkpoint.tensors.end()) return nullptr;
+    check_finite(name, found->second);
+    return &found->second;
+  }
+
+  const StoredTensor& needed(const std::string& name) const {
+    const StoredTensor* tensor = stored(name);
+    LV_CHECK(tensor != nullptr, "[model] {} has no tensor '{}'", checkpoint.path.string(), name);
+    return *tensor;
+  }
+
+  /// Rows in the order the file has them, or, for `paired` heads of Q and K whose rotary pairs are neighbours, first all first
+  /// halves of a head's pairs, then all second halves.
+  kernels::Weight weight(const std::string& name, bool is_rotated = false) const {
+    const StoredTensor& tensor = needed(name);
+    const int64_t D = checkpoint.config.head_width;
+    const bool is_paired = is_rotated && checkpoint.config.interleaved_rotary;
+    const auto source = [=](int64_t row) { return is_paired ? row / D * D + row % D % (D / 2) * 2 + row % D / (D / 2) : row; };
+    return kernels::pack(tensor.type, tensor.bytes.data(), tensor.shape[0], tensor.shape[1], source);
+  }
+
+  /// A vector as f32, or undefined when the checkpoint has none.
+  Tensor vector(const std::string& name, bool is_rotated = false) const {
+    const StoredTensor* tensor = stored(name);
+    if (tensor == nullptr) return {};
+    Tensor out = at::empty({tensor->shape[0]});  // [E]
+    dequantize(tensor->type, tensor->bytes.data(), out.numel(), out.data_ptr<float>());
+    if (!is_rotated || !checkpoint.config.interleaved_rotary) return out;
+    const int64_t D = checkpoint.config.head_width;
+    return out.view({-1, D / 2, 2}).transpose(1, 2).reshape({-1});
+  }
+};
+
+BlockWeights load_block(const Loader& load, int64_t layer) {
+  const std::string at = fmt::format("model.layers.{}.", layer);
+  BlockWeights w;
+  w.attention_norm = load.vector(at + "input_layernorm.weight");
+  w.feed_forward_norm = load.vector(at + "post_attention_layernorm.weight");
+  w.q = load.weight(at + "self_attn.q_proj.weight", true);
+  w.k = load.weight(at + "self_attn.k_proj.weight", true);
+  w.v = load.weight(at + "self_attn.v_proj.weight");
+  w.o = load.weight(at + "self_attn.o_proj.weight");
+  w.q_bias = load.vector(at + "self_attn.q_proj.bias", true);
+  w.k_bias = load.vector(at + "self_attn.k_proj.bias", true);
+  w.v_bias = load.vector(at + "self_attn.v_proj.bias");
+  w.q_norm = load.vector(at + "self_attn.q_norm.weight", true);
+  w.k_norm = load.vector(at + "self_attn.k_norm.weight", true);
+  w.gate = load.weight(at + "mlp.gate_proj.weight");
+  w.up = load.weight(at + "mlp.up_proj.weight");
+  w.down = load.weight(at + "mlp.down_proj.weight");
+  return w;
+}
+
+}  // namespace
+
+Transformer::Transformer(const Checkpoint& checkpoint) : config_(checkpoint.config) {
+  const Loader load{checkpoint};
+  embedding_ = load.weight("model.embed_tokens.weight");
+  norm_ = load.vector("model.norm.weight");
+  if (!config_.tied_head) head_ = load.weight("lm_head.weight");
+  for (int64_t layer = 0; layer < config_.layers; ++layer) blocks_.push_back(load_block(load, layer));
+}
+
+int64_t Transformer::weight_bytes() const {
+  int64_t sum = embedding_.bytes() + norm_.nbytes() + (config_.tied_head ? 0 : head_.bytes());
+  for (const auto& w : blocks_) {
+    for (const auto* weight : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) sum += weight->bytes();
+    for (const auto* vector : {&w.attention_norm, &w.feed_forward_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm})
+      if (vector->defined()) sum += vector->nbytes();
+  }
+  return sum;
+}
+
+std::string Transformer::default_attention() const {
+  return config_.sliding_window > 0 ? fmt::format("window:window={}", config_.sliding_window) : "full";
+}
+
+Method Transformer::method(std::string_view position, std::string_view attention) const {
+  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length};
+  const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
+  return {make_attention(attention.empty() ? default_attention() : std::string(attention)), make_position(wanted, rotary)};
+}
+
+Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state) const {
+  Shapes("forward")("ids", segment.ids, "B T");
+  LV_CHECK(state.layers.empty() || static_cast<int64_t>(state.layers.size()) == config_.layers,
+           "[forward] the state has {} layers; the model has {}", state.layers.size(), config_.layers);
+  LV_CHECK(state.seen() == segment.first, "[forward] the state has seen {} tokens; the segment begins at {}", state.seen(), segment.first);
+  state.layers.resize(config_.layers);
+  const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
+  Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});  // [B,T,E]
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    auto out = block(config_, blocks_[layer], method, x, segment, std::move(state.layers[layer]));
+    x = out.x;
+    state.layers[layer] = std::move(out.state);
+  }
+  return {kernels::rms_norm(x, norm_, config_.norm_epsilon), std::move(state)};
+}
+
+Tensor Transformer::logits(const Tensor& hidden) const { return kernels::linear(hidden, config_.tied_head ? embedding_ : head_); }
+
+}  // namespace longview

@@ -1,0 +1,43 @@
+// A decoder: embed, layers, norm; the output layer is a separate step, so that logits are made only where they are needed.
+#pragma once
+
+#include "longview/checkpoint/checkpoint.h"
+#include "longview/model/block.h"
+
+namespace longview {
+
+struct Forward {
+  Tensor hidden;     // [B,T,E] after the last norm
+  ModelState state;  // after the segment
+};
+
+class Transformer {
+ public:
+  /// Packs the checkpoint's weights (quantised ones stay quantised); throws on NaN or infinite weights. The checkpoint's mapped
+  /// pages are given back as they are packed.
+  explicit Transformer(const Checkpoint& checkpoint);
+
+  const ModelConfig& config() const { return config_; }
+  int64_t weight_bytes() const;
+
+  /// The position a model has when nothing is asked for: the checkpoint's own scaling, or rope.
+  std::string default_position() const { return config_.rope_scaling.empty() ? "rope" : config_.rope_scaling; }
+  /// The attention a model has when nothing is asked for: its own sliding window, or full.
+  std::string default_attention() const;
+  /// A method for every layer, from settings such as "yarn:factor=4" and "streaming:window=1024"; "" asks for the default, and
+  /// position "none" for the checkpoint's rotation unscaled. Throws on unknown names and on settings that make no sense.
+  Method method(std::string_view position, std::string_view attention) const;
+
+  /// Reads a segment; state must be empty or what an earlier call with the same method gave.
+  Forward forward(const Segment& segment, const Method& method, ModelState state) const;
+  /// hidden [...,E] -> logits [...,V]
+  Tensor logits(const Tensor& hidden) const;
+
+ private:
+  ModelConfig config_;
+  kernels::Weight embedding_, head_;  // [V,E]; head_ is empty when tied
+  Tensor norm_;                       // [E]
+  std::vector<BlockWeights> blocks_;
+};
+
+}  // namespace longview

@@ -1,0 +1,2 @@
+// The program: one subcommand a file.
+int main() { return 0; }
