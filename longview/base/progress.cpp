@@ -17,7 +17,7 @@
 namespace longview {
 namespace {
 
-constexpr double kRedrawSeconds = 0.1, kLineSeconds = 10;
+constexpr double kRedrawSeconds = 0.1, kLineSeconds = 10, kAtOnce = 0.02;
 constexpr int kBarCells = 27, kShortestBar = 8;
 
 void write_stderr(std::string_view text) {
@@ -153,6 +153,8 @@ void Progress::update(int64_t done, std::string_view note) {
   const double now = output_.clock();
   state_.done = done;
   state_.note = note;
+  // Resumed work reports at once what was done before: that is where it starts, not a speed.
+  if (now - start_ < kAtOnce) speed_ = SpeedWindow();
   speed_.add(now, done);
   if (now >= next_draw_) draw(now);
 }

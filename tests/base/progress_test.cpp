@@ -164,6 +164,16 @@ TEST(Progress, PipeHearsALineEveryTenSeconds) {
   EXPECT_EQ(heard->writes.size(), 3u);  // nothing to clear
 }
 
+TEST(Progress, ResumedWorkIsNoSpeed) {
+  auto heard = std::make_shared<Heard>();
+  Progress progress(1000000, "tokens", output_to(heard, true));
+  progress.update(500000);
+  EXPECT_EQ(heard->writes.back().find("tokens/s"), std::string::npos);
+  heard->now += 2;
+  progress.update(500200);
+  EXPECT_NE(heard->writes.back().find("    100 tokens/s"), std::string::npos) << heard->writes.back();
+}
+
 TEST(Progress, QuietSaysNothing) {
   for (const bool terminal : {true, false}) {
     auto heard = std::make_shared<Heard>();

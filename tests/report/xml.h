@@ -22,8 +22,8 @@ struct Element {
     const std::string classes = " " + (found == attributes.end() ? "" : found->second) + " ";
     return name == element && (css_class.empty() || classes.find(" " + std::string(css_class) + " ") != std::string::npos);
   }
-  /// All elements below with this name and class, in document order.
-  std::vector<const Element*> all(std::string_view element, std::string_view css_class = "") const {
+  /// All elements below with this name and class, in document order. They live as long as this element.
+  std::vector<const Element*> all(std::string_view element, std::string_view css_class = "") const& {
     std::vector<const Element*> out;
     for (const auto& child : children) {
       if (child.is(element, css_class)) out.push_back(&child);
@@ -31,6 +31,7 @@ struct Element {
     }
     return out;
   }
+  std::vector<const Element*> all(std::string_view element, std::string_view css_class = "") && = delete;
 };
 
 class Reader {
