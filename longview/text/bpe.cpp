@@ -65,7 +65,8 @@ class BytePairTokenizer : public SectionTokenizer {
       const auto& [left, right] = spec().merges[line];
       const Id joined = id_of(left + right, line);
       const uint64_t key = pair_key(id_of(left, line), id_of(right, line));
-      if (kind(joined) == TokenKind::normal || kind(joined) == TokenKind::user) merges_[key] = {static_cast<uint32_t>(line), joined};
+      if (kind(joined) == TokenKind::normal || kind(joined) == TokenKind::user)
+        merges_[key] = {static_cast<uint32_t>(line), joined};
     }
   }
 

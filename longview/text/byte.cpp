@@ -30,7 +30,8 @@ std::unique_ptr<Tokenizer> make_byte_tokenizer(TokenizerSpec spec) {
     spec.kinds[byte] = TokenKind::byte;
   }
   for (size_t id = 256; id < spec.tokens.size(); ++id) {
-    const bool special = spec.kinds[id] == TokenKind::control || spec.kinds[id] == TokenKind::user || spec.kinds[id] == TokenKind::unknown;
+    const bool special =
+        spec.kinds[id] == TokenKind::control || spec.kinds[id] == TokenKind::user || spec.kinds[id] == TokenKind::unknown;
     LV_CHECK(special, "[tokenizer] token {} of a byte tokenizer must be a control or user token", id);
   }
   return std::make_unique<ByteTokenizer>(std::move(spec));

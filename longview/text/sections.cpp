@@ -35,9 +35,11 @@ size_t space_at_start(std::string_view text) {
 
 TokenizerSpec checked(TokenizerSpec spec) {
   const auto size = static_cast<Id>(spec.tokens.size());
-  LV_CHECK(!spec.tokens.empty() && spec.tokens.size() <= (1u << 24), "[tokenizer] a vocabulary has 1 to 16,777,216 tokens; got {}", spec.tokens.size());
+  LV_CHECK(!spec.tokens.empty() && spec.tokens.size() <= (1u << 24), "[tokenizer] a vocabulary has 1 to 16,777,216 tokens; got {}",
+           spec.tokens.size());
   if (spec.kinds.empty()) spec.kinds.assign(spec.tokens.size(), TokenKind::normal);
-  LV_CHECK(spec.kinds.size() == spec.tokens.size(), "[tokenizer] {} tokens, but kinds of {}", spec.tokens.size(), spec.kinds.size());
+  LV_CHECK(spec.kinds.size() == spec.tokens.size(), "[tokenizer] {} tokens, but kinds of {}", spec.tokens.size(),
+           spec.kinds.size());
   const auto check_id = [&](const char* what, Id id) {
     LV_CHECK(id >= -1 && id < size, "[tokenizer] {} is token {}, but the vocabulary ends at {}", what, id, size - 1);
   };

@@ -38,9 +38,9 @@ class IdRuns {
 class SpecialFinder {
  public:
   struct Found {
-    Id id = -1;                  // -1: none
-    size_t begin = 0, end = 0;   // what it takes of the text, white space it eats included
-    size_t match_end = 0;        // where its own characters end
+    Id id = -1;                 // -1: none
+    size_t begin = 0, end = 0;  // what it takes of the text, white space it eats included
+    size_t match_end = 0;       // where its own characters end
   };
 
   /// `spec` must outlive the finder.
@@ -84,6 +84,8 @@ std::unique_ptr<Tokenizer> make_byte_pair_tokenizer(TokenizerSpec spec);
 std::unique_ptr<Tokenizer> make_sentence_piece_tokenizer(TokenizerSpec spec);
 
 /// Pairs of ids that may be merged: one number for both.
-inline uint64_t pair_key(Id left, Id right) { return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right); }
+inline uint64_t pair_key(Id left, Id right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
 
 }  // namespace longview

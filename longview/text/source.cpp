@@ -44,7 +44,8 @@ void append_nfc(std::string& out, std::string_view text) {
   }
   utf8proc_uint8_t* made = nullptr;
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &made, options);
+  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                                 &made, options);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, &std::free);
   LV_CHECK(size >= 0, "[tokenizer] cannot normalise the text: {}", utf8proc_errmsg(size));
   out.append(reinterpret_cast<const char*>(made), static_cast<size_t>(size));

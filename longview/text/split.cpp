@@ -37,7 +37,7 @@ const std::string kNumber =
 const std::string kNumber17 = kNumber + R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})";  // Rust's is_numeric, which Digits uses
 
 struct Form {
-  std::string name, expression;          // ours
+  std::string name, expression;           // ours
   std::vector<std::string> hugging_face;  // as tokenizer.json spells it; none where it is not one expression
 };
 
@@ -46,8 +46,8 @@ std::string other(const std::string& members) { return "[^" + members + "]"; }
 
 std::string words(const std::string& digits) {
   return "(?i:'s|'t|'re|'ve|'m|'ll|'d)|" + other("\\r\\n" + kLetter + kNumber) + "?+" + set(kLetter) + "++|" + digits + "| ?+" +
-         other(kSpace + kLetter + kNumber) + "++[\\r\\n]*+|" + set(kSpace) + "*[\\r\\n]++|" + set(kSpace) + "+(?!" + other(kSpace) + ")|" +
-         set(kSpace) + "++";
+         other(kSpace + kLetter + kNumber) + "++[\\r\\n]*+|" + set(kSpace) + "*[\\r\\n]++|" + set(kSpace) + "+(?!" + other(kSpace) +
+         ")|" + set(kSpace) + "++";
 }
 
 const std::vector<Form>& forms() {
@@ -55,8 +55,8 @@ const std::vector<Form>& forms() {
   static const std::string letters = "| ?+" + set(kLetter) + "++";
   static const std::vector<Form> table = {
       {"gpt-2",
-       contractions + letters + "| ?+" + set(kNumber) + "++| ?+" + other(kSpace + kLetter + kNumber) + "++|" + set(kSpace) + "+(?!" + other(kSpace) +
-           ")|" + set(kSpace) + "++",
+       contractions + letters + "| ?+" + set(kNumber) + "++| ?+" + other(kSpace + kLetter + kNumber) + "++|" + set(kSpace) +
+           "+(?!" + other(kSpace) + ")|" + set(kSpace) + "++",
        {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
         R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"}},
       {"llama-3",
@@ -98,7 +98,8 @@ Split::Split(std::string_view name) : code_(std::make_unique<Code>()) {
   LV_CHECK(form != forms().end(), "[tokenizer] {}", unknown_name("pre-tokenizer", name, split_names()));
   int error = 0;
   size_t at = 0;
-  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(form->expression.data()), form->expression.size(), PCRE2_UTF | PCRE2_ANCHORED, &error, &at, nullptr);
+  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(form->expression.data()), form->expression.size(),
+                              PCRE2_UTF | PCRE2_ANCHORED, &error, &at, nullptr);
   LV_CHECK(code_->code != nullptr, "[tokenizer] PCRE2 refuses the expression of '{}' (error {} at {})", name, error, at);
   code_->jit = pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
 }

@@ -73,7 +73,8 @@ void SentencePieceTokenizer::read_bytes() {
     if (kind(id) == TokenKind::byte) named.try_emplace(token(id), id);
   for (size_t byte = 0; byte < 256; ++byte) {
     const auto found = named.find(fmt::format("<0x{:02X}>", byte));
-    LV_CHECK(found != named.end(), "[tokenizer] the vocabulary lacks the byte <0x{:02X}>; only vocabularies with byte fallback are known", byte);
+    LV_CHECK(found != named.end(),
+             "[tokenizer] the vocabulary lacks the byte <0x{:02X}>; only vocabularies with byte fallback are known", byte);
     bytes_[byte] = found->second;
   }
 }
@@ -98,12 +99,14 @@ void SentencePieceTokenizer::read_merges() {
 void SentencePieceTokenizer::rank_scores() {
   const auto& scores = spec().scores;
   LV_CHECK(scores.size() == spec().tokens.size(), "[tokenizer] {} tokens, but scores of {}", spec().tokens.size(), scores.size());
-  LV_CHECK(std::none_of(scores.begin(), scores.end(), [](float score) { return std::isnan(score); }), "[tokenizer] a score is not a number");
+  LV_CHECK(std::none_of(scores.begin(), scores.end(), [](float score) { return std::isnan(score); }),
+           "[tokenizer] a score is not a number");
   std::vector<float> distinct = scores;
   std::sort(distinct.begin(), distinct.end(), std::greater<>());
   distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
   for (const float score : scores)
-    ranks_.push_back(static_cast<uint32_t>(std::lower_bound(distinct.begin(), distinct.end(), score, std::greater<>()) - distinct.begin()));
+    ranks_.push_back(
+        static_cast<uint32_t>(std::lower_bound(distinct.begin(), distinct.end(), score, std::greater<>()) - distinct.begin()));
 }
 
 bool SentencePieceTokenizer::has_prefix(std::string_view text, bool first) const {
@@ -157,10 +160,8 @@ void SentencePieceTokenizer::merge(Work& work) const {
   for (size_t at = 0, length = 0; at < text.size(); at += length) {
     length = std::max<size_t>(utf8_length(text.substr(at)), 1);
     const auto found = ids_.find(text.substr(at, length));
-    if (found != ids_.end() || by_score_)
-      work.merger.add(found == ids_.end() ? -1 : found->second, length);
-    else
-      add_bytes(text.substr(at, length), [&](Id id) { work.merger.add(id, 1); });
+    if (found != ids_.end() || by_score_) work.merger.add(found == ids_.end() ? -1 : found->second, length);
+    else add_bytes(text.substr(at, length), [&](Id id) { work.merger.add(id, 1); });
   }
   if (by_score_) {
     work.merger.merge([&](const Merger::Symbol& left, const Merger::Symbol& right) -> std::optional<Merge> {
@@ -175,10 +176,8 @@ void SentencePieceTokenizer::merge(Work& work) const {
     });
   }
   work.merger.each([&](const Merger::Symbol& symbol) {
-    if (symbol.id >= 0)
-      work.ids.push_back(symbol.id);
-    else
-      add_bytes(text.substr(symbol.begin, symbol.size), [&](Id id) { work.ids.push_back(id); });
+    if (symbol.id >= 0) work.ids.push_back(symbol.id);
+    else add_bytes(text.substr(symbol.begin, symbol.size), [&](Id id) { work.ids.push_back(id); });
   });
 }
 
@@ -195,7 +194,8 @@ std::string SentencePieceTokenizer::plain_bytes(Id id) const {
 }  // namespace
 
 std::unique_ptr<Tokenizer> make_sentence_piece_tokenizer(TokenizerSpec spec) {
-  LV_CHECK(spec.split.empty() || spec.split == "metaspace", "[tokenizer] the split of spm is '' or metaspace; got '{}'", spec.split);
+  LV_CHECK(spec.split.empty() || spec.split == "metaspace", "[tokenizer] the split of spm is '' or metaspace; got '{}'",
+           spec.split);
   LV_CHECK(!spec.nfc, "[tokenizer] spm with NFC is not known");
   LV_CHECK(spec.scores.empty() || spec.merges.empty(), "[tokenizer] spm has scores or merges, not both");
   return std::make_unique<SentencePieceTokenizer>(std::move(spec));

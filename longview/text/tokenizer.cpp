@@ -32,12 +32,15 @@ std::string Tokenizer::decode(std::span<const Id> ids, bool with_control) const 
 }
 
 std::vector<Id> find_stops(const TokenizerSpec& spec) {
-  static const std::vector<std::string> names = {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>"};
+  static const std::vector<std::string> names = {"<|im_end|>",    "<|eot_id|>",      "<|eom_id|>",    "<|end|>",
+                                                 "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>"};
   std::vector<Id> out;
   if (spec.eos >= 0) out.push_back(spec.eos);
   for (size_t id = 0; id < spec.tokens.size() && id < spec.kinds.size(); ++id) {
-    const bool special = spec.kinds[id] != TokenKind::normal && spec.kinds[id] != TokenKind::byte && spec.kinds[id] != TokenKind::unused;
-    if (special && static_cast<Id>(id) != spec.eos && std::find(names.begin(), names.end(), spec.tokens[id]) != names.end()) out.push_back(static_cast<Id>(id));
+    const bool special =
+        spec.kinds[id] != TokenKind::normal && spec.kinds[id] != TokenKind::byte && spec.kinds[id] != TokenKind::unused;
+    if (special && static_cast<Id>(id) != spec.eos && std::find(names.begin(), names.end(), spec.tokens[id]) != names.end())
+      out.push_back(static_cast<Id>(id));
   }
   return out;
 }

@@ -33,16 +33,16 @@ struct TokenizerSpec {
   std::vector<std::string> tokens;  // by id, spelled as the file spells them (byte-level alphabet, U+2581 for a space)
   std::vector<TokenKind> kinds;     // by id; empty if all are normal
   std::vector<std::pair<std::string, std::string>> merges;  // "bpe", and "spm" from tokenizer.json: first is merged first
-  std::vector<float> scores;        // "spm" from GGUF or llama2.c: the highest score is merged first
+  std::vector<float> scores;                                // "spm" from GGUF or llama2.c: the highest score is merged first
   Id bos = -1, eos = -1, unk = -1, pad = -1;
-  std::vector<Id> stops;            // every token that ends a turn: eos, <|im_end|>, <|eot_id|>, ...; see find_stops
+  std::vector<Id> stops;  // every token that ends a turn: eos, <|im_end|>, <|eot_id|>, ...; see find_stops
   bool add_bos = false, add_eos = false;
-  bool add_space_prefix = false;    // "spm": a space before the text
+  bool add_space_prefix = false;                 // "spm": a space before the text
   SpacePrefix space_prefix = SpacePrefix::each;  // where, if add_space_prefix
-  bool ignore_merges = false;       // "bpe": a piece that is a token is that token, whatever the merges say (Llama 3)
-  bool nfc = false;                 // "bpe": normalise to NFC first (Qwen)
+  bool ignore_merges = false;                    // "bpe": a piece that is a token is that token, whatever the merges say (Llama 3)
+  bool nfc = false;                              // "bpe": normalise to NFC first (Qwen)
   std::vector<SpaceTaker> space_takers;
-  std::string chat_template;        // Jinja as the checkpoint has it; "" if none
+  std::string chat_template;  // Jinja as the checkpoint has it; "" if none
 };
 
 /// How "<|im_end|>" written in a text is read: as the special token (prompts), or as the characters it is (documents). Special

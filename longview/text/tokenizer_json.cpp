@@ -14,7 +14,9 @@ namespace {
 class TokenizerJson {
  public:
   TokenizerJson(std::string_view tokenizer, std::string_view config, std::string_view where)
-      : file_{std::string(where)}, root_(file_.parse(tokenizer)), config_(config.empty() ? JsonValue::object() : file_.parse(config)) {}
+      : file_{std::string(where)},
+        root_(file_.parse(tokenizer)),
+        config_(config.empty() ? JsonValue::object() : file_.parse(config)) {}
 
   TokenizerSpec read() {
     const JsonValue& model = file_.object(root_, "model");
@@ -37,7 +39,8 @@ class TokenizerJson {
     const JsonValue* dropout = file_.find(model, "dropout");
     LV_CHECK(!dropout || *dropout == 0, "[tokenizer] {}: dropout is not known; merges must be the same every time", file_.where);
     for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-      LV_CHECK(file_.text(model, affix, "").empty(), "[tokenizer] {}: {} '{}' is not known", file_.where, affix, file_.text(model, affix, ""));
+      LV_CHECK(file_.text(model, affix, "").empty(), "[tokenizer] {}: {} '{}' is not known", file_.where, affix,
+               file_.text(model, affix, ""));
     spec_.ignore_merges = file_.flag(model, "ignore_merges", false);
     const JsonValue& vocabulary = file_.object(model, "vocab");
     const JsonValue* added = file_.find(root_, "added_tokens");
@@ -62,7 +65,8 @@ class TokenizerJson {
     for (const JsonValue& entry : *added) {
       const std::string content = file_.text(entry, "content", "");
       LV_CHECK(!content.empty(), "[tokenizer] {}: an added token has no content", file_.where);
-      LV_CHECK(!file_.flag(entry, "single_word", false), "[tokenizer] {}: single_word of added token '{}' is not known", file_.where, content);
+      LV_CHECK(!file_.flag(entry, "single_word", false), "[tokenizer] {}: single_word of added token '{}' is not known",
+               file_.where, content);
       const JsonValue* given = file_.find(entry, "id");
       LV_CHECK(given, "[tokenizer] {}: added token '{}' has no id", file_.where, content);
       const Id id = file_.id(*given, most_, "of added token '" + content + "'");
@@ -78,7 +82,8 @@ class TokenizerJson {
     for (size_t id = 0; id < spec_.tokens.size(); ++id) {
       const std::string& token = spec_.tokens[id];
       if (token.empty()) spec_.kinds[id] = TokenKind::unused;
-      if (spec_.model == "spm" && token.size() == 6 && token.starts_with("<0x") && token.ends_with('>')) spec_.kinds[id] = TokenKind::byte;
+      if (spec_.model == "spm" && token.size() == 6 && token.starts_with("<0x") && token.ends_with('>'))
+        spec_.kinds[id] = TokenKind::byte;
     }
     for (const auto& [id, kind] : special_) spec_.kinds[static_cast<size_t>(id)] = kind;
     spec_.unk = id_of(file_.text(model, "unk_token", ""));
@@ -92,10 +97,12 @@ class TokenizerJson {
       if (merge.is_string()) {
         const auto& line = merge.get_ref<const std::string&>();
         const size_t space = line.find(' ');
-        LV_CHECK(space != std::string::npos && line.find(' ', space + 1) == std::string::npos, "[tokenizer] {}: merge '{}' must be two tokens", file_.where, line);
+        LV_CHECK(space != std::string::npos && line.find(' ', space + 1) == std::string::npos,
+                 "[tokenizer] {}: merge '{}' must be two tokens", file_.where, line);
         spec_.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
       } else {
-        LV_CHECK(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(), "[tokenizer] {}: a merge must be two tokens", file_.where);
+        LV_CHECK(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
+                 "[tokenizer] {}: a merge must be two tokens", file_.where);
         spec_.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
       }
     }
@@ -109,7 +116,8 @@ class TokenizerJson {
       for (const JsonValue& one : file_.list(*step, "processors")) read_post_processor(&one);
       return;
     }
-    LV_CHECK(type == "TemplateProcessing", "[tokenizer] {}: post-processor '{}' is not known; known: ByteLevel, Sequence, TemplateProcessing", file_.where, type);
+    LV_CHECK(type == "TemplateProcessing",
+             "[tokenizer] {}: post-processor '{}' is not known; known: ByteLevel, Sequence, TemplateProcessing", file_.where, type);
     bool after_text = false;
     for (const JsonValue& piece : file_.list(*step, "single")) {
       if (file_.find(piece, "Sequence")) {
@@ -121,7 +129,8 @@ class TokenizerJson {
       const Id id = id_of(name);
       LV_CHECK(id >= 0, "[tokenizer] {}: the post-processor's '{}' is not in the vocabulary", file_.where, name);
       bool& adds = after_text ? spec_.add_eos : spec_.add_bos;
-      LV_CHECK(!adds, "[tokenizer] {}: a post-processor with several tokens {} the text is not known", file_.where, after_text ? "after" : "before");
+      LV_CHECK(!adds, "[tokenizer] {}: a post-processor with several tokens {} the text is not known", file_.where,
+               after_text ? "after" : "before");
       adds = true;
       (after_text ? spec_.eos : spec_.bos) = id;
     }
@@ -157,7 +166,8 @@ class TokenizerJson {
       spec_.chat_template = file_.text(config_, "chat_template", "");
     } else {
       for (const JsonValue& one : *templates)
-        if (file_.text(one, "name", "") == "default" || spec_.chat_template.empty()) spec_.chat_template = file_.text(one, "template", "");
+        if (file_.text(one, "name", "") == "default" || spec_.chat_template.empty())
+          spec_.chat_template = file_.text(one, "template", "");
     }
     spec_.stops = find_stops(spec_);
   }

@@ -24,7 +24,9 @@ std::vector<const JsonValue*> flattened(const JsonFile& file, const JsonValue* s
 }
 
 // The String or Regex a step looks for.
-std::string pattern(const JsonFile& file, const JsonValue& step, const char* kind) { return file.text(file.object(step, "pattern"), kind, ""); }
+std::string pattern(const JsonFile& file, const JsonValue& step, const char* kind) {
+  return file.text(file.object(step, "pattern"), kind, "");
+}
 
 struct Spaces {
   bool replaced = false, prepended = false;
@@ -41,7 +43,8 @@ Spaces read_normalizer(const JsonFile& file, const JsonValue& root, TokenizerSpe
     } else if (type == "Replace" && pattern(file, *step, "String") == " " && file.text(*step, "content", "") == kSpace) {
       spaces.replaced = true;
     } else {
-      fail("[tokenizer] {}: normalizer {} is not known; known: NFC, Prepend and Replace of U+2581", file.where, step->dump(-1, ' ', true, JsonValue::error_handler_t::replace));
+      fail("[tokenizer] {}: normalizer {} is not known; known: NFC, Prepend and Replace of U+2581", file.where,
+           step->dump(-1, ' ', true, JsonValue::error_handler_t::replace));
     }
   }
   return spaces;
@@ -52,7 +55,8 @@ void read_metaspace(const JsonFile& file, const JsonValue& step, TokenizerSpec& 
   LV_CHECK(replacement == kSpace, "[tokenizer] {}: Metaspace with '{}' is not known; known: U+2581", file.where, replacement);
   const bool adds = file.flag(step, "add_prefix_space", true);  // files of before 2024 have only this
   const std::string scheme = file.text(step, "prepend_scheme", adds ? "always" : "never");
-  LV_CHECK(scheme == "always" || scheme == "first" || scheme == "never", "[tokenizer] {}: prepend_scheme '{}' is not known", file.where, scheme);
+  LV_CHECK(scheme == "always" || scheme == "first" || scheme == "never", "[tokenizer] {}: prepend_scheme '{}' is not known",
+           file.where, scheme);
   spec.add_space_prefix = scheme != "never";
   spec.space_prefix = scheme == "first" ? SpacePrefix::first_unless_space : SpacePrefix::each_unless_space;
   if (file.flag(step, "split", true)) spec.split = "metaspace";
@@ -72,7 +76,8 @@ std::string split_before(const JsonFile& file, const JsonValue& step, bool byte_
 
 std::string described(const std::vector<const JsonValue*>& steps) {
   std::string out;
-  for (const JsonValue* step : steps) out += (out.empty() ? "" : ", ") + step->dump(-1, ' ', true, JsonValue::error_handler_t::replace);
+  for (const JsonValue* step : steps)
+    out += (out.empty() ? "" : ", ") + step->dump(-1, ' ', true, JsonValue::error_handler_t::replace);
   return out.empty() ? "none" : out;
 }
 
@@ -84,20 +89,27 @@ void read_steps(const JsonFile& file, const JsonValue& root, TokenizerSpec& spec
   const auto type = [&](size_t at) { return file.text(*steps[at], "type", ""); };
   if (!steps.empty() && type(steps.size() - 1) == "ByteLevel") {
     const JsonValue& last = *steps.back();
-    LV_CHECK(!file.flag(last, "add_prefix_space", true), "[tokenizer] {}: ByteLevel with add_prefix_space is not known", file.where);
-    LV_CHECK(!spaces.replaced && !spaces.prepended, "[tokenizer] {}: ByteLevel with a normalizer of U+2581 is not known", file.where);
+    LV_CHECK(!file.flag(last, "add_prefix_space", true), "[tokenizer] {}: ByteLevel with add_prefix_space is not known",
+             file.where);
+    LV_CHECK(!spaces.replaced && !spaces.prepended, "[tokenizer] {}: ByteLevel with a normalizer of U+2581 is not known",
+             file.where);
     const bool splits = file.flag(last, "use_regex", true);
     spec.model = "bpe";
     if (steps.size() == 1 && splits) spec.split = "gpt-2";
     if (steps.size() == 2) spec.split = split_before(file, *steps[0], splits);
-    LV_CHECK(!spec.split.empty(), "[tokenizer] {}: this pre-tokenizer is not known: {}; known are those of GPT-2, Llama 3, Qwen2 and SmolLM", file.where, described(steps));
+    LV_CHECK(!spec.split.empty(),
+             "[tokenizer] {}: this pre-tokenizer is not known: {}; known are those of GPT-2, Llama 3, Qwen2 and SmolLM", file.where,
+             described(steps));
     return;
   }
   spec.model = "spm";
   LV_CHECK(!spec.nfc, "[tokenizer] {}: NFC without ByteLevel is not known", file.where);
   spec.add_space_prefix = spaces.prepended;
-  if (steps.size() == 1 && type(0) == "Metaspace" && !spaces.replaced && !spaces.prepended) return read_metaspace(file, *steps[0], spec);
-  LV_CHECK(steps.empty() && spaces.replaced, "[tokenizer] {}: this pre-tokenizer is not known: {}; known are ByteLevel, Metaspace, or none after Replace", file.where, described(steps));
+  if (steps.size() == 1 && type(0) == "Metaspace" && !spaces.replaced && !spaces.prepended)
+    return read_metaspace(file, *steps[0], spec);
+  LV_CHECK(steps.empty() && spaces.replaced,
+           "[tokenizer] {}: this pre-tokenizer is not known: {}; known are ByteLevel, Metaspace, or none after Replace", file.where,
+           described(steps));
 }
 
 JsonValue JsonFile::parse(std::string_view text) const {
@@ -144,7 +156,8 @@ bool JsonFile::flag(const JsonValue& value, const char* key, bool otherwise) con
 
 Id JsonFile::id(const JsonValue& value, size_t most, const std::string& what) const {
   const bool fits = value.is_number_unsigned() && value.get<uint64_t>() < most;
-  LV_CHECK(fits, "[tokenizer] {}: the id {} must be a whole number below {}; got {}", where, what, most, value.dump(-1, ' ', true, JsonValue::error_handler_t::replace));
+  LV_CHECK(fits, "[tokenizer] {}: the id {} must be a whole number below {}; got {}", where, what, most,
+           value.dump(-1, ' ', true, JsonValue::error_handler_t::replace));
   return static_cast<Id>(value.get<uint64_t>());
 }
 

@@ -38,10 +38,8 @@ class Bytes {
 std::string spelled(const std::string& text) {
   std::string out;
   for (const char c : text)
-    if (c == ' ')
-      out += "\xE2\x96\x81";
-    else
-      out += c;
+    if (c == ' ') out += "\xE2\x96\x81";
+    else out += c;
   return out;
 }
 
@@ -49,7 +47,8 @@ std::string spelled(const std::string& text) {
 
 TokenizerSpec tokenizer_from_llama2c(std::span<const uint8_t> bytes, int64_t vocabulary, std::string_view where) {
   constexpr int64_t kSmallest = 259;  // unknown, BOS, EOS, and the bytes
-  LV_CHECK(vocabulary >= kSmallest && vocabulary <= (1 << 24), "[tokenizer] {}: a llama2.c vocabulary has at least 259 tokens; got {}", where, vocabulary);
+  LV_CHECK(vocabulary >= kSmallest && vocabulary <= (1 << 24),
+           "[tokenizer] {}: a llama2.c vocabulary has at least 259 tokens; got {}", where, vocabulary);
   TokenizerSpec spec;
   spec.model = "spm";
   Bytes file(bytes, where);
