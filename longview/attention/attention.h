@@ -24,7 +24,16 @@ class Attention {
   virtual Attended attend(const Qkv& qkv, const Position& position, const Segment& segment, State state) const = 0;
   /// Most tokens the state ever keeps; none: it grows with the text.
   virtual std::optional<int64_t> bound() const = 0;
+  std::string setting;  // "streaming:window=1024,sinks=4": the method and all its values, as make_attention understands them
 };
+
+/// A method with its setting written down.
+template <class Method, class Config>
+std::shared_ptr<const Attention> made(std::string_view name, const Config& config) {
+  auto method = std::make_shared<Method>(config);
+  method->setting = setting_text(name, field_texts(config));
+  return method;
+}
 
 using MakeAttention = std::shared_ptr<const Attention> (*)(const Setting&);
 using AttentionEntry = Entry<MakeAttention>;

@@ -5,7 +5,12 @@
 namespace longview {
 namespace {
 
+struct FullConfig {
+  void fields(auto&&) {}
+};
+
 struct Full final : Attention {
+  explicit Full(FullConfig) {}
   std::optional<int64_t> bound() const override { return std::nullopt; }
 
   Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
@@ -24,8 +29,7 @@ struct Full final : Attention {
 }  // namespace
 
 std::shared_ptr<const Attention> make_full(const Setting& setting) {
-  LV_CHECK(setting.values.empty(), "[full] takes no settings; got '{}'", setting.values.begin()->first);
-  return std::make_shared<Full>();
+  return made<Full>("full", with_values(FullConfig{}, setting));
 }
 
 }  // namespace longview

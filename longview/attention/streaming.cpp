@@ -70,7 +70,7 @@ std::shared_ptr<const Attention> make_streaming(const Setting& setting) {
   const auto c = with_values(StreamingConfig{}, setting);
   LV_CHECK(c.sinks >= 0, "[streaming] sinks must not be negative; got {}", c.sinks);
   LV_CHECK(c.window > c.sinks, "[streaming] window must be larger than its {} sinks; got {}", c.sinks, c.window);
-  return std::make_shared<Streaming>(c);
+  return made<Streaming>("streaming", c);
 }
 
 }  // namespace longview

@@ -42,7 +42,7 @@ struct Window final : Attention {
 std::shared_ptr<const Attention> make_window(const Setting& setting) {
   const auto c = with_values(WindowConfig{}, setting);
   LV_CHECK(c.window >= 1, "[window] window must be at least 1; got {}", c.window);
-  return std::make_shared<Window>(c);
+  return made<Window>("window", c);
 }
 
 }  // namespace longview

@@ -21,9 +21,7 @@ struct Dynamic final : Position {
     if (length <= c.original) return Position::theta(length);  // [D/2]
     const auto D = static_cast<double>(rotary().head_width);
     const double grown = c.factor * static_cast<double>(length) / static_cast<double>(c.original) - (c.factor - 1);
-    Rotary changed = rotary();
-    changed.base *= std::pow(grown, D / (D - 2));
-    return Position(changed).theta(length);  // [D/2]
+    return Position(with_base(rotary(), rotary().base * std::pow(grown, D / (D - 2)))).theta(length);  // [D/2]
   }
   DynamicConfig c;
 };
@@ -36,7 +34,7 @@ std::shared_ptr<const Position> make_dynamic(const Setting& setting, const Rotar
   LV_CHECK(c.original >= 0, "[dynamic] original must not be negative; got {}", c.original);
   LV_CHECK(rotary.head_width > 2, "[dynamic] needs heads wider than 2; this model's are {}", rotary.head_width);
   if (c.original == 0) c.original = rotary.trained_length;
-  return std::make_shared<Dynamic>(c, rotary);
+  return made<Dynamic>("dynamic", c, rotary);
 }
 
 }  // namespace longview

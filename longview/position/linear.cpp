@@ -21,7 +21,7 @@ struct Linear final : Position {
 std::shared_ptr<const Position> make_linear(const Setting& setting, const Rotary& rotary) {
   const auto c = with_values(LinearConfig{}, setting);
   LV_CHECK(c.factor >= 1, "[linear] factor must be at least 1; got {}", c.factor);
-  return std::make_shared<Linear>(c, rotary);
+  return made<Linear>("linear", c, rotary);
 }
 
 }  // namespace longview

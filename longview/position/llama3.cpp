@@ -34,7 +34,7 @@ std::shared_ptr<const Position> make_llama3(const Setting& setting, const Rotary
   LV_CHECK(c.factor >= 1, "[llama3] factor must be at least 1; got {}", c.factor);
   LV_CHECK(c.high > c.low && c.low > 0, "[llama3] needs high > low > 0; got {} and {}", c.high, c.low);
   LV_CHECK(c.original > 0, "[llama3] original must be positive; got {}", c.original);
-  return std::make_shared<Llama3>(c, rotary);
+  return made<Llama3>("llama3", c, rotary);
 }
 
 }  // namespace longview

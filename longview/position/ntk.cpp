@@ -10,16 +10,18 @@ struct NtkConfig {
   void fields(auto&& field) { field("factor", factor, "how many times the slowest pair is stretched, at least 1"); }
 };
 
+struct Ntk final : Position {
+  Ntk(const NtkConfig& c, Rotary rotary) : Position(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
+  static double exponent(const Rotary& rotary) { return static_cast<double>(rotary.head_width) / static_cast<double>(rotary.head_width - 2); }
+};
+
 }  // namespace
 
 std::shared_ptr<const Position> make_ntk(const Setting& setting, const Rotary& rotary) {
   const auto c = with_values(NtkConfig{}, setting);
   LV_CHECK(c.factor >= 1, "[ntk] factor must be at least 1; got {}", c.factor);
   LV_CHECK(rotary.head_width > 2, "[ntk] needs heads wider than 2; this model's are {}", rotary.head_width);
-  Rotary changed = rotary;
-  const auto D = static_cast<double>(rotary.head_width);
-  changed.base = rotary.base * std::pow(c.factor, D / (D - 2));
-  return std::make_shared<Position>(changed);
+  return made<Ntk>("ntk", c, rotary);
 }
 
 }  // namespace longview

@@ -18,6 +18,11 @@ struct Rotary {
   int64_t trained_length = 2048;  // tokens
 };
 
+inline Rotary with_base(Rotary rotary, double base) {
+  rotary.base = base;
+  return rotary;
+}
+
 /// What the fused kernels understand of a position: keys of a range that share one rotation of the query, the distance being
 /// query(i) - key(j). Ranges of a method's pieces do not overlap and together cover j <= i.
 struct Piece {
@@ -38,6 +43,7 @@ class Position {
   virtual std::optional<std::vector<Piece>> fused() const;          // default: one piece, plain distance
 
   const Rotary& rotary() const { return rotary_; }
+  std::string setting;  // "yarn:factor=4,original=8192,...": the method and all its values, as make_position understands them
   /// cos and sin of theta(length) * map(p) for p in [first, first + count), f32 [count, D/2]; kept from call to call.
   kernels::Rotation rotation(int64_t length, const std::function<double(int64_t)>& map, int64_t first, int64_t count) const;
 
@@ -45,6 +51,14 @@ class Position {
   Rotary rotary_;
   mutable RotationTable table_;
 };
+
+/// A method with its setting written down.
+template <class Method, class Config>
+std::shared_ptr<const Position> made(std::string_view name, const Config& config, const Rotary& rotary) {
+  auto method = std::make_shared<Method>(config, rotary);
+  method->setting = setting_text(name, field_texts(config));
+  return method;
+}
 
 using MakePosition = std::shared_ptr<const Position> (*)(const Setting&, const Rotary&);
 using PositionEntry = Entry<MakePosition>;

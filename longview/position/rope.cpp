@@ -9,14 +9,16 @@ struct RopeConfig {
   void fields(auto&& field) { field("base", base, "rotary base; 0: the checkpoint's"); }
 };
 
+struct Rope final : Position {
+  Rope(const RopeConfig& c, Rotary rotary) : Position(with_base(rotary, c.base > 0 ? c.base : rotary.base)) {}
+};
+
 }  // namespace
 
 std::shared_ptr<const Position> make_rope(const Setting& setting, const Rotary& rotary) {
   const auto c = with_values(RopeConfig{}, setting);
   LV_CHECK(c.base == 0 || c.base > 1, "[rope] base must be above 1; got {}", c.base);
-  Rotary changed = rotary;
-  if (c.base > 0) changed.base = c.base;
-  return std::make_shared<Position>(changed);
+  return made<Rope>("rope", c, rotary);
 }
 
 }  // namespace longview

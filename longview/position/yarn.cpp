@@ -68,7 +68,7 @@ std::shared_ptr<const Position> make_yarn(const Setting& setting, const Rotary& 
   LV_CHECK(c.attention_factor >= 0, "[yarn] attention_factor must not be negative; got {}", c.attention_factor);
   LV_CHECK(c.ramp == "code" || c.ramp == "paper", "[yarn] ramp must be code or paper; got '{}'", c.ramp);
   if (c.original == 0) c.original = rotary.trained_length;
-  return std::make_shared<Yarn>(c, rotary);
+  return made<Yarn>("yarn", c, rotary);
 }
 
 }  // namespace longview

@@ -1,0 +1,28 @@
+// Continuing a text: the only place where logits flow back to tokens.
+#pragma once
+
+#include "longview/infer/sample.h"
+#include "longview/infer/session.h"
+
+namespace longview {
+
+struct GenerateOptions {
+  int64_t most = 256;              // tokens to make at most; -1: until the model ends
+  std::vector<std::string> stops;  // texts that end the answer; they are not part of it
+  bool ignore_end = false;         // go on past the tokens that end a turn
+  SampleOptions sample;
+};
+
+struct Generated {
+  std::vector<Id> ids;   // as made, an ending token included
+  std::string text;      // without the stop text and what follows it
+  std::string end;       // why it ended: "length", "token", "stop" or "interrupted"
+  double seconds = 0;
+};
+
+/// Continues `session`, which has read the prompt. `write` gets the text as it is certain: whole UTF-8 characters, and nothing that
+/// may still turn out to be a stop text; it returns false to end. The session has read everything made but the last token.
+Generated generate(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const GenerateOptions& options,
+                   Session& session, const std::function<bool(std::string_view)>& write);
+
+}  // namespace longview

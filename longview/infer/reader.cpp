@@ -1,0 +1,95 @@
+// The reader: segment by segment; logits exist for a few rows at a time, losses are summed by bucket.
+#include "longview/infer/reader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "longview/kernels/elementwise.h"
+
+namespace longview {
+namespace {
+
+constexpr int64_t kLogitRows = 128;  // rows of logits that exist at once: 25 MB at a vocabulary of 49,152
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+std::vector<int64_t> default_edges(int64_t trained_length) {
+  std::vector<int64_t> edges{0};
+  for (const int64_t share : {8, 4, 2}) edges.push_back(trained_length / share);
+  for (int64_t edge = trained_length; edge <= (int64_t{1} << 40); edge *= 2) {
+    edges.push_back(edge);
+    edges.push_back(edge + edge / 2);
+  }
+  edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+  return edges;
+}
+
+Reader::Reader(const Transformer& model, const Method& method, ReadOptions options, Session& session)
+    : model_(model), method_(method), options_(std::move(options)), session_(session),
+      cut_(options_.chunk, session.state.seen(), [this](const Segment& segment) { take(segment); }) {
+  if (options_.edges.empty()) options_.edges = default_edges(model.config().trained_length);
+  LV_CHECK(options_.edges.front() >= 0 && std::is_sorted(options_.edges.begin(), options_.edges.end(), std::less_equal<>()),
+           "[read] buckets must begin at 0 or more and grow");
+  for (size_t i = 0; i < options_.edges.size(); ++i) {
+    const int64_t end = i + 1 < options_.edges.size() ? options_.edges[i + 1] : std::numeric_limits<int64_t>::max();
+    result_.buckets.push_back({options_.edges[i], end, 0, 0});
+  }
+}
+
+bool Reader::read(std::span<const Id> ids) {
+  if (!result_.is_interrupted) cut_.add(ids);
+  return !result_.is_interrupted;
+}
+
+void Reader::take(const Segment& segment) {
+  if (result_.is_interrupted) return;
+  const double start = now();
+  const Tensor before = session_.hidden;                                  // [1,E]: predicts the segment's first token
+  const Tensor hidden = advance(model_, method_, segment, session_);      // [T,E]
+  const int64_t T = hidden.size(0), skip = before.defined() ? 0 : 1;
+  const Tensor targets = segment.ids[0].narrow(0, skip, T - skip);        // [T] or [T-1]
+  const Tensor earlier = hidden.narrow(0, 0, T - 1);                      // [T-1,E]
+  const double sum = score(skip == 1 ? earlier : at::cat({before, earlier}), targets, segment.first + skip);
+  result_.tokens += T;
+  result_.seconds += now() - start;
+  const double mean = T > skip ? sum / static_cast<double>(T - skip) : 0;
+  if (options_.progress && !options_.progress(result_.tokens, mean)) result_.is_interrupted = true;
+}
+
+double Reader::score(const Tensor& hidden, const Tensor& targets, int64_t first) {
+  double total = 0;
+  auto bucket = result_.buckets.begin();
+  for (int64_t row = 0; row < targets.size(0); row += kLogitRows) {
+    const int64_t count = std::min(kLogitRows, targets.size(0) - row);
+    const Tensor losses = kernels::nll(model_.logits(hidden.narrow(0, row, count)), targets.narrow(0, row, count));  // [rows]
+    const auto* loss = losses.data_ptr<double>();
+    for (int64_t t = 0; t < count; ++t) {
+      const int64_t position = first + row + t;
+      while (bucket != result_.buckets.end() && position >= bucket->to) ++bucket;
+      total += loss[t];
+      if (bucket == result_.buckets.end() || position < bucket->from) continue;
+      bucket->tokens += 1;
+      bucket->nll += loss[t];  // a sum until finish()
+    }
+  }
+  sum_ += total;
+  result_.predicted += targets.size(0);
+  return total;
+}
+
+ReadResult Reader::finish() {
+  if (!result_.is_interrupted) cut_.finish();
+  ReadResult out = result_;
+  std::erase_if(out.buckets, [](const LossBucket& bucket) { return bucket.tokens == 0; });
+  for (auto& bucket : out.buckets) {
+    bucket.nll /= static_cast<double>(bucket.tokens);
+    bucket.to = std::min(bucket.to, session_.state.seen());
+  }
+  out.nll = out.predicted > 0 ? sum_ / static_cast<double>(out.predicted) : 0;
+  return out;
+}
+
+}  // namespace longview

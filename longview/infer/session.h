@@ -1,0 +1,26 @@
+// A text being read by a model: the state it has reached and what it expects next.
+#pragma once
+
+#include "longview/model/transformer.h"
+
+namespace longview {
+
+/// A value, like the state in it: copying it forks the text.
+struct Session {
+  ModelState state;
+  Tensor hidden;           // [1,E] at the last token read; undefined before the first
+  uint64_t digest = 0;     // of all tokens read, in order
+  std::vector<Id> recent;  // the last tokens, at most kRecent
+  static constexpr size_t kRecent = 256;
+};
+
+/// Reads one segment (B = 1) and gives its hidden states [T,E].
+Tensor advance(const Transformer& model, const Method& method, const Segment& segment, Session& session);
+
+/// Reads ids in chunks, without looking at what they predict.
+void feed(const Transformer& model, const Method& method, std::span<const Id> ids, int64_t chunk, Session& session);
+
+/// Logits [V] of the token that follows.
+Tensor next_logits(const Transformer& model, const Session& session);
+
+}  // namespace longview

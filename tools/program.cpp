@@ -1,0 +1,186 @@
+// Shared by the subcommands: options, models by name, results.
+#include "tools/program.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include "longview/base/file.h"
+#include "longview/base/text_format.h"
+
+namespace longview::tools {
+namespace {
+
+std::string& command_line() {
+  static std::string line;
+  return line;
+}
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  utsname name{};
+  return uname(&name) == 0 ? name.machine : "unknown";
+}
+
+bool is_model(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) return std::filesystem::exists(path / "config.json");
+  return path.extension() == ".gguf";
+}
+
+std::vector<std::filesystem::path> model_folders() {
+  std::vector<std::filesystem::path> out;
+  if (const char* folder = std::getenv("LONGVIEW_MODELS"); folder != nullptr && *folder != '\0') out.emplace_back(folder);
+  out.emplace_back(std::filesystem::path(LONGVIEW_HOME) / ".deps/models");
+  return out;
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, SharedOptions& options) {
+  app.add_option("-m,--model", options.model, "GGUF file, Hugging Face folder, or a name of `longview list models`");
+  app.add_option("-t,--threads", options.threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
+  app.add_option("--json", options.json, "write the result as JSON to a file, or - for standard output");
+  app.add_flag("-q,--quiet", options.quiet, "no progress and no notes");
+}
+
+void add_method_options(CLI::App& app, SharedOptions& options) {
+  app.add_option("--rope-scaling", options.position, "position method NAME[:key=value,...], none: unscaled; see `longview list positions`");
+  app.add_option("--attention", options.attention, "attention method NAME[:key=value,...]; see `longview list attention`");
+}
+
+std::vector<std::pair<std::string, std::filesystem::path>> known_models() {
+  std::vector<std::pair<std::string, std::filesystem::path>> out;
+  for (const auto& folder : model_folders()) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, none))
+      if (is_model(entry.path())) out.emplace_back(lower(entry.path().stem().string()), entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::filesystem::path find_model(const std::string& name_or_path) {
+  if (!name_or_path.empty() && std::filesystem::exists(name_or_path)) return name_or_path;
+  const auto models = known_models();
+  if (name_or_path.empty()) {
+    LV_CHECK(!models.empty(), "[model] none is given and none is installed; give one with -m, or run ./run setup");
+    for (const auto& [name, path] : models)
+      if (name.rfind("smollm2-135m", 0) == 0) return path;
+    return models.front().second;
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, path] : models) {
+    if (name.rfind(lower(name_or_path), 0) == 0) return path;
+    names.push_back(name);
+  }
+  if (name_or_path.find('/') != std::string::npos || name_or_path.find('.') != std::string::npos || names.empty())
+    fail("[model] '{}' does not exist; give a GGUF file or a Hugging Face folder", name_or_path);
+  throw Error("[model] " + unknown_name("model", name_or_path, names));
+}
+
+std::filesystem::path default_book() {
+  const auto book = std::filesystem::path(LONGVIEW_HOME) / ".deps/books/bible.txt";
+  LV_CHECK(std::filesystem::exists(book), "[read] no text is given and the demo book is not installed; give a file, or run ./run setup");
+  return book;
+}
+
+Opened open_model(const SharedOptions& options) {
+  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  Opened out{open_checkpoint(find_model(options.model)), nullptr, nullptr};
+  out.tokenizer = make_tokenizer(out.checkpoint.tokenizer);
+  out.model = std::make_unique<Transformer>(out.checkpoint);
+  const auto& c = out.model->config();
+  if (!options.quiet)
+    print(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}\n", c.name, c.storage,
+                               with_commas(c.trained_length), c.layers, c.heads, c.kv_heads));
+  return out;
+}
+
+std::string bounded_attention(const Transformer& model) {
+  const auto& c = model.config();
+  return c.sliding_window > 0 ? model.default_attention() : fmt::format("streaming:window={},sinks=4", std::max<int64_t>(c.trained_length, 5));
+}
+
+std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens) {
+  std::vector<std::string> out;
+  const auto bound = method.attention->bound();
+  if (bound && *bound > config.trained_length)
+    out.push_back(fmt::format("the window of {} tokens is wider than the {} this model was trained for: distances past it are new to it",
+                              with_commas(*bound), with_commas(config.trained_length)));
+  if (!bound && tokens > config.trained_length && method.position->setting.rfind("rope", 0) == 0)
+    out.push_back(fmt::format("full attention with unscaled positions past the {} tokens this model was trained for: expect nonsense; "
+                              "--attention streaming keeps the text readable",
+                              with_commas(config.trained_length)));
+  return out;
+}
+
+std::string method_label(const Method& method) {
+  const auto shortened = [](const std::string& setting) {
+    const Setting parsed = parse_setting(setting);
+    std::string out = parsed.name;
+    for (const char* key : {"factor", "window"})
+      if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic") out += " " + found->second;
+    return out;
+  };
+  const std::string position = shortened(method.position->setting), attention = shortened(method.attention->setting);
+  if (attention == "full") return position == "rope" ? "full attention" : position;
+  return position == "rope" ? attention : position + " + " + attention;
+}
+
+void print(const SharedOptions& options, std::string_view text) { (options.json == "-" ? std::cerr : std::cout) << text << std::flush; }
+
+void write_json(const SharedOptions& options, const Json& result) {
+  if (options.json.empty()) return;
+  const std::string text = result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (options.json == "-")
+    std::cout << text << std::flush;
+  else
+    write_file(options.json, text);
+}
+
+std::vector<Fact> run_facts(const SharedOptions& options) {
+  char date[32];
+  const std::time_t now = std::time(nullptr);
+  std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+  return {{"command", command_line()},
+          {"program", fmt::format("longview {} ({})", LONGVIEW_VERSION, LONGVIEW_COMMIT)},
+          {"machine", fmt::format("{}, {} threads, {} loops", processor(), at::get_num_threads(), instruction_set())},
+          {"date", date},
+          {"model file", find_model(options.model).filename().string()}};
+}
+
+void remember_command_line(int count, char** arguments) {
+  for (int n = 0; n < count; ++n) {
+    const std::string word = n == 0 ? "longview" : arguments[n];
+    const bool is_plain = !word.empty() && word.find_first_of(" '\"$\\") == std::string::npos;
+    command_line() += (n == 0 ? "" : " ") + (is_plain ? word : "'" + word + "'");
+  }
+}
+
+std::atomic<bool>& interrupted() {
+  static std::atomic<bool> flag = false;
+  static const bool is_set = [] {
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      if (flag.exchange(true)) _exit(130);
+    };
+    sigaction(SIGINT, &action, nullptr);
+    return true;
+  }();
+  (void)is_set;
+  return flag;
+}
+
+}  // namespace longview::tools
