@@ -19,12 +19,14 @@ double median(std::vector<double> values) {
 }
 
 void bench(const BenchCommand& command, double program_start) {
-  LV_CHECK(command.prompt >= 1 && command.generate >= 1 && command.repeat >= 1, "[bench] --prompt, --generate and --repeat must be at least 1");
+  LV_CHECK(command.prompt >= 1 && command.generate >= 1 && command.repeat >= 1,
+           "[bench] --prompt, --generate and --repeat must be at least 1");
   const Opened opened = open_model(command);
   const Transformer& model = *opened.model;
   const Method method = model.method(command.position, command.attention);
   std::vector<Id> ids(static_cast<size_t>(command.prompt));
-  for (size_t n = 0; n < ids.size(); ++n) ids[n] = static_cast<Id>((n * 2654435761U + 12345U) % static_cast<uint64_t>(model.config().vocabulary));
+  for (size_t n = 0; n < ids.size(); ++n)
+    ids[n] = static_cast<Id>((n * 2654435761U + 12345U) % static_cast<uint64_t>(model.config().vocabulary));
   std::vector<double> prefill, decode;
   double first_token = 0;
   int64_t state_bytes = 0;
@@ -44,13 +46,22 @@ void bench(const BenchCommand& command, double program_start) {
     decode.push_back(static_cast<double>(command.generate) / (now() - start));
     state_bytes = session.state.bytes();
   }
-  print(command, fmt::format("{} tokens of prompt: {:.1f} tokens/s; then {} made: {:.1f} tokens/s; {} resident at most\n", command.prompt,
-                             median(prefill), command.generate, median(decode), bytes_text(rss_peak_bytes())));
-  write_json(command, {{"model", model.config().name}, {"position", method.position->setting}, {"attention", method.attention->setting},
-                       {"threads", at::get_num_threads()}, {"loops", instruction_set()}, {"commit", LONGVIEW_COMMIT},
-                       {"prompt", command.prompt}, {"generate", command.generate}, {"repeat", command.repeat},
-                       {"prefill_tokens_per_second", median(prefill)}, {"decode_tokens_per_second", median(decode)},
-                       {"seconds_to_first_token", first_token}, {"state_bytes", state_bytes}, {"rss_peak_bytes", rss_peak_bytes()}});
+  print(command, fmt::format("{} tokens of prompt: {:.1f} tokens/s; then {} made: {:.1f} tokens/s; {} resident at most\n",
+                             command.prompt, median(prefill), command.generate, median(decode), bytes_text(rss_peak_bytes())));
+  write_json(command, {{"model", model.config().name},
+                       {"position", method.position->setting},
+                       {"attention", method.attention->setting},
+                       {"threads", at::get_num_threads()},
+                       {"loops", instruction_set()},
+                       {"commit", LONGVIEW_COMMIT},
+                       {"prompt", command.prompt},
+                       {"generate", command.generate},
+                       {"repeat", command.repeat},
+                       {"prefill_tokens_per_second", median(prefill)},
+                       {"decode_tokens_per_second", median(decode)},
+                       {"seconds_to_first_token", first_token},
+                       {"state_bytes", state_bytes},
+                       {"rss_peak_bytes", rss_peak_bytes()}});
 }
 
 }  // namespace

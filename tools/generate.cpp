@@ -19,8 +19,12 @@ struct GenerateCommand : SharedOptions {
 /// What became of the text in the cache: said in the output, so that nobody wonders what the model still knows.
 Json context_json(const Method& method, const Session& session, const ModelConfig& config) {
   const int64_t seen = session.state.seen(), kept = std::min(seen, method.attention->bound().value_or(seen));
-  return {{"position", method.position->setting}, {"attention", method.attention->setting}, {"seen", seen},
-          {"kept", kept}, {"dropped", seen - kept}, {"trained_length", config.trained_length}};
+  return {{"position", method.position->setting},
+          {"attention", method.attention->setting},
+          {"seen", seen},
+          {"kept", kept},
+          {"dropped", seen - kept},
+          {"trained_length", config.trained_length}};
 }
 
 /// Tells once when the text outgrows what the method keeps.
@@ -31,11 +35,13 @@ struct Overflow {
     if (is_told || command.quiet) return;
     const auto dropped = context["dropped"].get<int64_t>();
     if (dropped > 0) {
-      std::cerr << fmt::format("[{}: {} tokens read, {} kept, {} dropped]\n", method.attention->setting, with_commas(session.state.seen()),
-                               with_commas(context["kept"].get<int64_t>()), with_commas(dropped));
+      std::cerr << fmt::format("[{}: {} tokens read, {} kept, {} dropped]\n", method.attention->setting,
+                               with_commas(session.state.seen()), with_commas(context["kept"].get<int64_t>()),
+                               with_commas(dropped));
       is_told = true;
     } else if (session.state.seen() > config.trained_length) {
-      for (const auto& warning : method_warnings(method, config, session.state.seen())) std::cerr << "[" << warning << "]\n", is_told = true;
+      for (const auto& warning : method_warnings(method, config, session.state.seen()))
+        std::cerr << "[" << warning << "]\n", is_told = true;
     }
   }
 };
@@ -73,16 +79,19 @@ Conversation begin(const GenerateCommand& command, const Opened& opened) {
   const Method asked = opened.model->method(command.position.empty() ? info.position : command.position,
                                             command.attention.empty() ? info.attention : command.attention);
   LV_CHECK(asked.position->setting == saved.position->setting && asked.attention->setting == saved.attention->setting,
-           "[state] {} was read with {} and {}; asked for are {} and {}. Leave --rope-scaling and --attention out, or read the text again",
+           "[state] {} was read with {} and {}; asked for are {} and {}. Leave --rope-scaling and --attention out, or read the "
+           "text again",
            command.state, saved.position->setting, saved.attention->setting, asked.position->setting, asked.attention->setting);
   if (!command.quiet)
-    print(command, fmt::format("{}  {} tokens already read, {}, {}\n", info.text, with_commas(info.tokens), info.position, info.attention));
+    print(command,
+          fmt::format("{}  {} tokens already read, {}, {}\n", info.text, with_commas(info.tokens), info.position, info.attention));
   return {command, opened, saved, std::move(restored.session), {}};
 }
 
 void finish(const GenerateCommand& command, const Conversation& talk, const Generated& made, const std::string& prompt) {
   if (!command.save.empty())
-    save_session(command.save, talk.session, talk.method, talk.opened.model->config(), talk.opened.checkpoint.fingerprint, "conversation");
+    save_session(command.save, talk.session, talk.method, talk.opened.model->config(), talk.opened.checkpoint.fingerprint,
+                 "conversation");
   write_json(command, {{"model", talk.opened.model->config().name},
                        {"prompt", prompt},
                        {"text", made.text},
@@ -120,7 +129,8 @@ void chat(const GenerateCommand& command, const Opened& opened) {
   const bool is_terminal = ::isatty(0) != 0;
   if (is_terminal && !command.quiet) std::cerr << "Write a message; an empty line or Ctrl-D ends, Ctrl-C stops an answer.\n";
   const bool goes_on = is_terminal || command.prompt.empty();
-  for (std::string line; goes_on && (is_terminal ? std::cerr << "> " << std::flush : std::cerr) && std::getline(std::cin, line) && !line.empty();) {
+  for (std::string line;
+       goes_on && (is_terminal ? std::cerr << "> " << std::flush : std::cerr) && std::getline(std::cin, line) && !line.empty();) {
     interrupted() = false;
     made = turn(talk, chat, messages, line);
     print(command, "\n");
@@ -151,7 +161,8 @@ void run(GenerateCommand& command) {
   std::string prompt = command.prompt;
   if (!command.file.empty()) prompt = std::string(Document(std::filesystem::path(command.file)).text());
   const Opened opened = open_model(command);
-  const bool is_talk = command.chat || (prompt.empty() && command.state.empty() && ::isatty(0) != 0 && !opened.tokenizer->spec().chat_template.empty());
+  const bool is_talk = command.chat || (prompt.empty() && command.state.empty() && ::isatty(0) != 0 &&
+                                        !opened.tokenizer->spec().chat_template.empty());
   if (is_talk) {
     command.prompt = prompt;
     chat(command, opened);

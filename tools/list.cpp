@@ -33,15 +33,18 @@ std::vector<Row> rows_of(const std::string& what) {
 
 std::string settings_text(const Row& row) {
   const Rotary rotary{64, 10000, 2048};
-  const std::string setting = row.kind == "positions" ? make_position(row.name, rotary)->setting : make_attention(row.name)->setting;
+  const std::string setting =
+      row.kind == "positions" ? make_position(row.name, rotary)->setting : make_attention(row.name)->setting;
   std::string out;
-  for (const auto& [key, value] : parse_setting(setting).values) out += (out.empty() ? "" : ", ") + fmt::format("`{}={}`", key, value);
+  for (const auto& [key, value] : parse_setting(setting).values)
+    out += (out.empty() ? "" : ", ") + fmt::format("`{}={}`", key, value);
   return out.empty() ? "none" : out;
 }
 
 std::string markdown() {
   std::string out =
-      "# Methods\n\nMade by `longview list --markdown` from the registries; a test keeps it current. Settings are shown with their values "
+      "# Methods\n\nMade by `longview list --markdown` from the registries; a test keeps it current. Settings are shown with their "
+      "values "
       "on a model trained for 2,048 tokens (base 10,000, heads 64 wide).\n\n"
       "Any position goes with any attention: `--rope-scaling yarn:factor=4 --attention streaming:window=1024`.\n";
   for (const std::string kind : {"positions", "attention"}) {
@@ -59,7 +62,8 @@ std::string markdown() {
 
 void list(const ListCommand& command) {
   static const std::vector<std::string> known{"all", "models", "positions", "attention", "kernels"};
-  if (std::find(known.begin(), known.end(), command.what) == known.end()) throw Error("[list] " + unknown_name("list", command.what, known));
+  if (std::find(known.begin(), known.end(), command.what) == known.end())
+    throw Error("[list] " + unknown_name("list", command.what, known));
   if (command.is_markdown) return print(command, markdown());
   Json json = Json::object();
   std::string kind;

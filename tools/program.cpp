@@ -56,7 +56,8 @@ void add_model_options(CLI::App& app, SharedOptions& options) {
 }
 
 void add_method_options(CLI::App& app, SharedOptions& options) {
-  app.add_option("--rope-scaling", options.position, "position method NAME[:key=value,...], none: unscaled; see `longview list positions`");
+  app.add_option("--rope-scaling", options.position,
+                 "position method NAME[:key=value,...], none: unscaled; see `longview list positions`");
   app.add_option("--attention", options.attention, "attention method NAME[:key=value,...]; see `longview list attention`");
 }
 
@@ -92,7 +93,8 @@ std::filesystem::path find_model(const std::string& name_or_path) {
 
 std::filesystem::path default_book() {
   const auto book = std::filesystem::path(LONGVIEW_HOME) / ".deps/books/bible.txt";
-  LV_CHECK(std::filesystem::exists(book), "[read] no text is given and the demo book is not installed; give a file, or run ./run setup");
+  LV_CHECK(std::filesystem::exists(book),
+           "[read] no text is given and the demo book is not installed; give a file, or run ./run setup");
   return book;
 }
 
@@ -110,19 +112,22 @@ Opened open_model(const SharedOptions& options) {
 
 std::string bounded_attention(const Transformer& model) {
   const auto& c = model.config();
-  return c.sliding_window > 0 ? model.default_attention() : fmt::format("streaming:window={},sinks=4", std::max<int64_t>(c.trained_length, 5));
+  return c.sliding_window > 0 ? model.default_attention()
+                              : fmt::format("streaming:window={},sinks=4", std::max<int64_t>(c.trained_length, 5));
 }
 
 std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens) {
   std::vector<std::string> out;
   const auto bound = method.attention->bound();
   if (bound && *bound > config.trained_length)
-    out.push_back(fmt::format("the window of {} tokens is wider than the {} this model was trained for: distances past it are new to it",
-                              with_commas(*bound), with_commas(config.trained_length)));
+    out.push_back(
+        fmt::format("the window of {} tokens is wider than the {} this model was trained for: distances past it are new to it",
+                    with_commas(*bound), with_commas(config.trained_length)));
   if (!bound && tokens > config.trained_length && method.position->setting.rfind("rope", 0) == 0)
-    out.push_back(fmt::format("full attention with unscaled positions past the {} tokens this model was trained for: expect nonsense; "
-                              "--attention streaming keeps the text readable",
-                              with_commas(config.trained_length)));
+    out.push_back(
+        fmt::format("full attention with unscaled positions past the {} tokens this model was trained for: expect nonsense; "
+                    "--attention streaming keeps the text readable",
+                    with_commas(config.trained_length)));
   return out;
 }
 
@@ -131,7 +136,8 @@ std::string method_label(const Method& method) {
     const Setting parsed = parse_setting(setting);
     std::string out = parsed.name;
     for (const char* key : {"factor", "window"})
-      if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic") out += " " + found->second;
+      if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic")
+        out += " " + found->second;
     return out;
   };
   const std::string position = shortened(method.position->setting), attention = shortened(method.attention->setting);
@@ -139,15 +145,15 @@ std::string method_label(const Method& method) {
   return position == "rope" ? attention : position + " + " + attention;
 }
 
-void print(const SharedOptions& options, std::string_view text) { (options.json == "-" ? std::cerr : std::cout) << text << std::flush; }
+void print(const SharedOptions& options, std::string_view text) {
+  (options.json == "-" ? std::cerr : std::cout) << text << std::flush;
+}
 
 void write_json(const SharedOptions& options, const Json& result) {
   if (options.json.empty()) return;
   const std::string text = result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  if (options.json == "-")
-    std::cout << text << std::flush;
-  else
-    write_file(options.json, text);
+  if (options.json == "-") std::cout << text << std::flush;
+  else write_file(options.json, text);
 }
 
 std::vector<Fact> run_facts(const SharedOptions& options) {

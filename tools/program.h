@@ -14,7 +14,7 @@ struct SharedOptions {
   std::string model;     // path or name; "": the model that setup installs
   std::string position;  // --rope-scaling
   std::string attention;
-  int threads = 0;       // 0: all processors
+  int threads = 0;  // 0: all processors
   std::string json, report;
   bool quiet = false;
 };

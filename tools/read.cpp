@@ -34,7 +34,8 @@ Method parse_method(const Transformer& model, const std::string& text, const std
 std::vector<Method> methods_of(const ReadCommand& command, const Transformer& model) {
   std::vector<Method> out;
   for (const auto& text : command.methods) out.push_back(parse_method(model, text, "full"));
-  if (out.empty()) out.push_back(model.method(command.position, command.attention.empty() ? bounded_attention(model) : command.attention));
+  if (out.empty())
+    out.push_back(model.method(command.position, command.attention.empty() ? bounded_attention(model) : command.attention));
   return out;
 }
 
@@ -79,7 +80,8 @@ std::string remembers(const Method& method) {
   return std::string(find(attentions(), "attention", parse_setting(method.attention->setting).name).remembers);
 }
 
-Json json_of(const ReadResult& result, const ReadRun& run, const std::string& book, const Method& method, const ModelConfig& config) {
+Json json_of(const ReadResult& result, const ReadRun& run, const std::string& book, const Method& method,
+             const ModelConfig& config) {
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
     buckets.push_back({{"from", bucket.from}, {"to", bucket.to}, {"tokens", bucket.tokens}, {"nll", bucket.nll}});
@@ -133,8 +135,14 @@ Done read_one(const ReadCommand& command, const Opened& opened, const Method& me
   reader.read(text.ids);
   const ReadResult result = reader.finish();
   progress.finish();
-  ReadRun run{method_label(method), result.buckets, result.tokens, result.seconds, static_cast<double>(result.tokens) / result.seconds,
-              session.state.bytes(), rss_peak_bytes(), "Remembers " + remembers(method) + "."};
+  ReadRun run{method_label(method),
+              result.buckets,
+              result.tokens,
+              result.seconds,
+              static_cast<double>(result.tokens) / result.seconds,
+              session.state.bytes(),
+              rss_peak_bytes(),
+              "Remembers " + remembers(method) + "."};
   print(command, bucket_table(result));
   print(command, fmt::format("  loss {:.4f} nats a token, {:.0f} tokens/s, {} of state, {} resident at most{}\n", result.nll,
                              run.tokens_per_second, bytes_text(run.state_bytes), bytes_text(run.rss_peak_bytes),
@@ -180,7 +188,11 @@ void read(const ReadCommand& command) {
   print(command, read_lead(shown, config.trained_length).front() + "\n");
   if (!command.report.empty()) {
     auto facts = run_facts(command);
-    facts.push_back({"seconds in all", fmt::format("{:.0f}", [&] { double sum = 0; for (const auto& run : shown) sum += run.seconds; return sum; }())});
+    facts.push_back({"seconds in all", fmt::format("{:.0f}", [&] {
+                       double sum = 0;
+                       for (const auto& run : shown) sum += run.seconds;
+                       return sum;
+                     }())});
     write_file(command.report, html(read_report(shown, {names, config.name, config.trained_length, facts})));
     print(command, "Report: " + command.report + "\n");
   }
@@ -195,7 +207,8 @@ void add_read(CLI::App& program) {
   app->add_option("book", command->books, "text files; none: the demo book");
   add_model_options(*app, *command);
   add_method_options(*app, *command);
-  app->add_option("--method", command->methods, "POSITION+ATTENTION, either alone too (yarn:factor=4, dynamic+full); repeat to compare");
+  app->add_option("--method", command->methods,
+                  "POSITION+ATTENTION, either alone too (yarn:factor=4, dynamic+full); repeat to compare");
   app->add_option("--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
   app->add_option("--chunk", command->chunk, "tokens read at once");
   app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k");

@@ -10,17 +10,22 @@ struct StateCommand : SharedOptions {
 };
 
 Json json_of(const SnapshotInfo& info) {
-  return {{"text", info.text},           {"tokens", info.tokens},
-          {"model", info.model},         {"model_fingerprint", info.model_fingerprint},
-          {"position", info.position},   {"attention", info.attention},
-          {"token_digest", info.token_digest}, {"state_bytes", info.state_bytes}};
+  return {{"text", info.text},
+          {"tokens", info.tokens},
+          {"model", info.model},
+          {"model_fingerprint", info.model_fingerprint},
+          {"position", info.position},
+          {"attention", info.attention},
+          {"token_digest", info.token_digest},
+          {"state_bytes", info.state_bytes}};
 }
 
 void info(const StateCommand& command) {
   const SnapshotInfo info = read_snapshot_info(command.file);  // throws when a byte is wrong
-  print(command, fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   matches\n", info.text,
-                             with_commas(info.tokens), info.model, info.model_fingerprint, info.position, info.attention,
-                             bytes_text(info.state_bytes)));
+  print(command,
+        fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   matches\n",
+                    info.text, with_commas(info.tokens), info.model, info.model_fingerprint, info.position, info.attention,
+                    bytes_text(info.state_bytes)));
   write_json(command, json_of(info));
 }
 

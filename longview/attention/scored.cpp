@@ -14,7 +14,7 @@ Tensor row_scale(const Tensor& q, const View& view, const Position& position, in
 kernels::Rotation query_rotation(const Position& position, int64_t length, const Piece& piece, const std::vector<int64_t>& query) {
   const auto [least, most] = std::minmax_element(query.begin(), query.end());
   const auto table = position.rotation(length, piece.query, *least, *most - *least + 1);
-  const Tensor rows = longs(query) - *least;                               // [T]
+  const Tensor rows = longs(query) - *least;                                  // [T]
   return {table.cos.index_select(0, rows), table.sin.index_select(0, rows)};  // [T,M]
 }
 
@@ -33,15 +33,15 @@ kernels::KeySet key_set(const View& view, const Piece& piece, const Position& po
 /// Scores of one view by the hooks: Re(sum_m q_m conj(k_m) e^{i theta_m d}) * gain * scale + bias, hidden keys at -infinity.
 Tensor view_scores(const Tensor& q, const View& view, const Position& position, int64_t length) {
   const int64_t M = position.rotary().head_width / 2, repeat = q.size(1) / view.k.size(1);
-  const Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);    // [T], [Tk]
-  const Tensor k = view.k.repeat_interleave(repeat, 1);                                                  // [B,H,Tk,D]
+  const Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);  // [T], [Tk]
+  const Tensor k = view.k.repeat_interleave(repeat, 1);                                                // [B,H,Tk,D]
   const Tensor qa = q.narrow(-1, 0, M), qb = q.narrow(-1, M, M), ka = k.narrow(-1, 0, M), kb = k.narrow(-1, M, M);
-  const Tensor phi = position.distance(i, j).unsqueeze(-1) * position.theta(length);                     // [T,Tk,M]
+  const Tensor phi = position.distance(i, j).unsqueeze(-1) * position.theta(length);  // [T,Tk,M]
   const Tensor real = at::einsum("bhim,bhjm,ijm->bhij", {qa, ka, phi.cos().to(q.dtype())}) +
-                      at::einsum("bhim,bhjm,ijm->bhij", {qb, kb, phi.cos().to(q.dtype())});              // [B,H,T,Tk]
+                      at::einsum("bhim,bhjm,ijm->bhij", {qb, kb, phi.cos().to(q.dtype())});  // [B,H,T,Tk]
   const Tensor imaginary = at::einsum("bhim,bhjm,ijm->bhij", {qa, kb, phi.sin().to(q.dtype())}) -
-                           at::einsum("bhim,bhjm,ijm->bhij", {qb, ka, phi.sin().to(q.dtype())});         // [B,H,T,Tk]
-  Tensor score = real + imaginary;                                                                       // [B,H,T,Tk]
+                           at::einsum("bhim,bhjm,ijm->bhij", {qb, ka, phi.sin().to(q.dtype())});  // [B,H,T,Tk]
+  Tensor score = real + imaginary;                                                                // [B,H,T,Tk]
   if (const Tensor gain = position.gain(i, j); gain.defined()) score = score * gain.to(q.dtype());
   score = score * row_scale(q, view, position, length).to(q.dtype()).unsqueeze(-1);
   if (const Tensor bias = position.bias(i, j); bias.defined()) score = score + bias.to(q.dtype());
@@ -50,7 +50,9 @@ Tensor view_scores(const Tensor& q, const View& view, const Position& position, 
 }
 
 View block_of(const View& view, int64_t first, int64_t count) {
-  const auto cut = [&](const std::vector<int64_t>& x) { return std::vector<int64_t>(x.begin() + first, x.begin() + first + count); };
+  const auto cut = [&](const std::vector<int64_t>& x) {
+    return std::vector<int64_t>(x.begin() + first, x.begin() + first + count);
+  };
   View out = view;
   out.from = cut(view.from), out.to = cut(view.to), out.query = cut(view.query);
   return out;

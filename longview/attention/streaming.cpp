@@ -40,7 +40,11 @@ struct Streaming final : Attention {
   }
 
   View sinks(const State& state, int64_t first, int64_t T) const {
-    View view{.k = state.tensors.at("sink_k"), .v = state.tensors.at("sink_v"), .from = std::vector<int64_t>(T, 0), .to = {}, .query = {}};
+    View view{.k = state.tensors.at("sink_k"),
+              .v = state.tensors.at("sink_v"),
+              .from = std::vector<int64_t>(T, 0),
+              .to = {},
+              .query = {}};
     for (int64_t i = first; i < first + T; ++i) {
       view.to.push_back(std::min(i + 1, c.sinks));
       view.query.push_back(std::min(i, c.window - 1));
@@ -50,8 +54,8 @@ struct Streaming final : Attention {
 
   View slide(const State& state, int64_t first, int64_t T) const {
     const Tensor& k = state.tensors.at("k");
-    const int64_t recent = c.window - c.sinks, begin = first + T - k.size(2);    // index of key 0 in the text
-    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);            // positions count from here: only differences matter
+    const int64_t recent = c.window - c.sinks, begin = first + T - k.size(2);  // index of key 0 in the text
+    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);         // positions count from here: only differences matter
     View view{.k = k, .v = state.tensors.at("v"), .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
     for (int64_t i = first; i < first + T; ++i) {
       view.from.push_back(std::max({i - recent + 1, c.sinks, begin}) - begin);

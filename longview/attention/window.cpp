@@ -20,7 +20,7 @@ struct Window final : Attention {
     auto& v = state.tensors["v"];
     k = appended(std::move(k), x.k, c.window / 4);
     v = appended(std::move(v), x.v, c.window / 4);
-    const int64_t begin = length - k.size(2);                      // index of key 0 in the text
+    const int64_t begin = length - k.size(2);                           // index of key 0 in the text
     const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);  // positions count from here: only differences matter
     View recent{.k = k, .v = v, .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
     for (int64_t i = first; i < length; ++i) {

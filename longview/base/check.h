@@ -21,7 +21,7 @@ template <class... Args>
 }  // namespace longview
 
 /// LV_CHECK(factor >= 1, "[yarn] factor must be at least 1; got {}", factor)
-#define LV_CHECK(condition, ...)                         \
-  do {                                                   \
-    if (!(condition)) ::longview::fail(__VA_ARGS__);     \
+#define LV_CHECK(condition, ...)                     \
+  do {                                               \
+    if (!(condition)) ::longview::fail(__VA_ARGS__); \
   } while (false)

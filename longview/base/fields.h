@@ -42,10 +42,8 @@ template <class Config>
 std::vector<FieldText> field_texts(Config config) {
   std::vector<FieldText> out;
   config.fields([&](const char* name, auto& value, const char* help) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>)
-      out.push_back({name, value, help});
-    else
-      out.push_back({name, fmt::format("{}", value), help});
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) out.push_back({name, value, help});
+    else out.push_back({name, fmt::format("{}", value), help});
   });
   return out;
 }
@@ -65,12 +63,9 @@ Config with_values(Config config, const Setting& setting) {
     const auto found = setting.values.find(name);
     if (found == setting.values.end()) return;
     using T = std::decay_t<decltype(value)>;
-    if constexpr (std::is_same_v<T, std::string>)
-      value = found->second;
-    else if constexpr (std::is_floating_point_v<T>)
-      value = to_real(setting.name, name, found->second);
-    else
-      value = to_int(setting.name, name, found->second);
+    if constexpr (std::is_same_v<T, std::string>) value = found->second;
+    else if constexpr (std::is_floating_point_v<T>) value = to_real(setting.name, name, found->second);
+    else value = to_int(setting.name, name, found->second);
   });
   return config;
 }

@@ -13,9 +13,9 @@ namespace longview {
 
 template <class Maker>
 struct Entry {
-  std::string_view name;     // the name its paper gives it, as it is typed
-  std::string_view source;   // where it comes from: arXiv number, archive page
-  std::string_view summary;  // one line for `longview list`
+  std::string_view name;       // the name its paper gives it, as it is typed
+  std::string_view source;     // where it comes from: arXiv number, archive page
+  std::string_view summary;    // one line for `longview list`
   std::string_view remembers;  // what of the text is still reachable ("" where that is not its matter)
   Maker make;
 };

@@ -72,22 +72,14 @@ bool is_real(uint32_t type) { return type == kF32 || type == kF64; }
 
 int64_t read_integer(Cursor& in, uint32_t type, const std::string& key) {
   switch (type) {
-    case kU8:
-      return in.read<uint8_t>(key);
-    case kI8:
-      return in.read<int8_t>(key);
-    case kU16:
-      return in.read<uint16_t>(key);
-    case kI16:
-      return in.read<int16_t>(key);
-    case kU32:
-      return in.read<uint32_t>(key);
-    case kI32:
-      return in.read<int32_t>(key);
-    case kU64:
-      return signed_of(in.read<uint64_t>(key), in, key);
-    default:
-      return in.read<int64_t>(key);
+    case kU8: return in.read<uint8_t>(key);
+    case kI8: return in.read<int8_t>(key);
+    case kU16: return in.read<uint16_t>(key);
+    case kI16: return in.read<int16_t>(key);
+    case kU32: return in.read<uint32_t>(key);
+    case kI32: return in.read<int32_t>(key);
+    case kU64: return signed_of(in.read<uint64_t>(key), in, key);
+    default: return in.read<int64_t>(key);
   }
 }
 

@@ -62,7 +62,8 @@ void unpack_q3_k(const uint8_t* at, uint8_t* codes, float* scales, float* minimu
     minimums[g] = -4.0F * scales[g];
     for (int l = 0; l < 16; ++l) {
       const int column = g % 2 * 16 + l;
-      codes[g * 16 + l] = static_cast<uint8_t>(((q[g / 8 * 32 + column] >> (g / 2 % 4 * 2)) & 3) | (high[column] >> (g / 2) & 1) << 2);
+      codes[g * 16 + l] =
+          static_cast<uint8_t>(((q[g / 8 * 32 + column] >> (g / 2 % 4 * 2)) & 3) | (high[column] >> (g / 2) & 1) << 2);
     }
   }
 }

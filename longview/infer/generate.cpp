@@ -10,7 +10,8 @@ namespace {
 /// Text made so far, of which only what is certain is shown.
 class Output {
  public:
-  Output(const std::vector<std::string>& stops, const std::function<bool(std::string_view)>& write) : stops_(stops), write_(write) {}
+  Output(const std::vector<std::string>& stops, const std::function<bool(std::string_view)>& write)
+      : stops_(stops), write_(write) {}
 
   /// Adds a token's bytes; true when a stop text is complete.
   bool add(const std::string& bytes) {
@@ -77,10 +78,8 @@ Generated generate(const Transformer& model, const Method& method, const Tokeniz
     if (!out.ids.empty()) feed(model, method, std::span(&out.ids.back(), 1), 1, session);
     const Id id = sampler.next(next_logits(model, session), session.recent);
     out.ids.push_back(id);
-    if (!options.ignore_end && std::find(ends.begin(), ends.end(), id) != ends.end())
-      out.end = "token";
-    else if (output.add(tokenizer.bytes(id)))
-      out.end = "stop";
+    if (!options.ignore_end && std::find(ends.begin(), ends.end(), id) != ends.end()) out.end = "token";
+    else if (output.add(tokenizer.bytes(id))) out.end = "stop";
     if (!output.show(!out.end.empty())) out.end = "interrupted";
   }
   output.show(true);

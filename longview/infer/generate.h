@@ -14,9 +14,9 @@ struct GenerateOptions {
 };
 
 struct Generated {
-  std::vector<Id> ids;   // as made, an ending token included
-  std::string text;      // without the stop text and what follows it
-  std::string end;       // why it ended: "length", "token", "stop" or "interrupted"
+  std::vector<Id> ids;  // as made, an ending token included
+  std::string text;     // without the stop text and what follows it
+  std::string end;      // why it ended: "length", "token", "stop" or "interrupted"
   double seconds = 0;
 };
 

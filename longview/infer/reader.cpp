@@ -28,7 +28,10 @@ std::vector<int64_t> default_edges(int64_t trained_length) {
 }
 
 Reader::Reader(const Transformer& model, const Method& method, ReadOptions options, Session& session)
-    : model_(model), method_(method), options_(std::move(options)), session_(session),
+    : model_(model),
+      method_(method),
+      options_(std::move(options)),
+      session_(session),
       cut_(options_.chunk, session.state.seen(), [this](const Segment& segment) { take(segment); }) {
   if (options_.edges.empty()) options_.edges = default_edges(model.config().trained_length);
   LV_CHECK(options_.edges.front() >= 0 && std::is_sorted(options_.edges.begin(), options_.edges.end(), std::less_equal<>()),
@@ -47,11 +50,11 @@ bool Reader::read(std::span<const Id> ids) {
 void Reader::take(const Segment& segment) {
   if (result_.is_interrupted) return;
   const double start = now();
-  const Tensor before = session_.hidden;                                  // [1,E]: predicts the segment's first token
-  const Tensor hidden = advance(model_, method_, segment, session_);      // [T,E]
+  const Tensor before = session_.hidden;                              // [1,E]: predicts the segment's first token
+  const Tensor hidden = advance(model_, method_, segment, session_);  // [T,E]
   const int64_t T = hidden.size(0), skip = before.defined() ? 0 : 1;
-  const Tensor targets = segment.ids[0].narrow(0, skip, T - skip);        // [T] or [T-1]
-  const Tensor earlier = hidden.narrow(0, 0, T - 1);                      // [T-1,E]
+  const Tensor targets = segment.ids[0].narrow(0, skip, T - skip);  // [T] or [T-1]
+  const Tensor earlier = hidden.narrow(0, 0, T - 1);                // [T-1,E]
   const double sum = score(skip == 1 ? earlier : at::cat({before, earlier}), targets, segment.first + skip);
   result_.tokens += T;
   result_.seconds += now() - start;

@@ -8,8 +8,8 @@
 namespace longview {
 
 struct ReadOptions {
-  int64_t chunk = 512;          // tokens a segment
-  std::vector<int64_t> edges;   // bucket i is [edges[i], edges[i+1]), the last has no end; empty: default_edges
+  int64_t chunk = 512;         // tokens a segment
+  std::vector<int64_t> edges;  // bucket i is [edges[i], edges[i+1]), the last has no end; empty: default_edges
   /// Called after every segment: tokens read so far and their mean loss in the last segment. false: stop reading.
   std::function<bool(int64_t tokens, double nll)> progress;
 };

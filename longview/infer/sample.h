@@ -12,11 +12,11 @@ namespace longview {
 /// (arXiv:2407.01082). Temperature 0 takes the likeliest token.
 struct SampleOptions {
   double temperature = 0;
-  int64_t top_k = 0;            // 0: all
-  double top_p = 1;             // keep the likeliest tokens that together have this probability
-  double min_p = 0;             // drop tokens less likely than this share of the likeliest
-  double repeat_penalty = 1;    // divides positive, multiplies negative logits of recent tokens
-  int64_t repeat_last = 64;     // how many recent tokens; at most Session::kRecent
+  int64_t top_k = 0;          // 0: all
+  double top_p = 1;           // keep the likeliest tokens that together have this probability
+  double min_p = 0;           // drop tokens less likely than this share of the likeliest
+  double repeat_penalty = 1;  // divides positive, multiplies negative logits of recent tokens
+  int64_t repeat_last = 64;   // how many recent tokens; at most Session::kRecent
   int64_t seed = 0;
 };
 

@@ -14,7 +14,9 @@ constexpr const char* kFormat = "longview state 1";
 
 std::string hex(uint64_t value) { return fmt::format("{:016x}", value); }
 
-std::span<const uint8_t> bytes_of(const Tensor& x) { return {static_cast<const uint8_t*>(x.data_ptr()), static_cast<size_t>(x.nbytes())}; }
+std::span<const uint8_t> bytes_of(const Tensor& x) {
+  return {static_cast<const uint8_t*>(x.data_ptr()), static_cast<size_t>(x.nbytes())};
+}
 
 std::string checksum(const Safetensors& content) {
   XXH3_state_t* state = XXH3_createState();
@@ -47,7 +49,8 @@ Safetensors checked(const MappedFile& file) {
   Safetensors content = read_safetensors(file.bytes(), where);
   const std::string& format = needed(content, "format", where);
   LV_CHECK(format == kFormat, "[state] {} is of the format '{}'; this program reads '{}'", where, format, kFormat);
-  LV_CHECK(needed(content, "checksum", where) == checksum(content), "[state] {} is damaged: its bytes do not match their checksum", where);
+  LV_CHECK(needed(content, "checksum", where) == checksum(content), "[state] {} is damaged: its bytes do not match their checksum",
+           where);
   return content;
 }
 
@@ -66,7 +69,8 @@ SnapshotInfo info_of(const Safetensors& content, const std::string& where) {
 }
 
 Tensor tensor_of(const SafetensorsEntry& entry, const std::string& name, const std::string& where) {
-  LV_CHECK(entry.dtype == "F32" || entry.dtype == "I64", "[state] {}: tensor '{}' is {}; known: F32 and I64", where, name, entry.dtype);
+  LV_CHECK(entry.dtype == "F32" || entry.dtype == "I64", "[state] {}: tensor '{}' is {}; known: F32 and I64", where, name,
+           entry.dtype);
   const Tensor out = at::empty(entry.shape, entry.dtype == "F32" ? at::kFloat : at::kLong);
   std::memcpy(out.data_ptr(), entry.bytes.data(), entry.bytes.size());
   return out;
@@ -87,9 +91,14 @@ void save_session(const std::filesystem::path& path, const Session& session, con
     for (const auto& [name, tensor] : session.state.layers[n].tensors) put(fmt::format("layer.{:04}.{}", n, name), tensor);
   put("hidden", session.hidden);
   put("recent", at::tensor(std::vector<int64_t>(session.recent.begin(), session.recent.end()), at::kLong));
-  content.metadata = {{"format", kFormat}, {"model", config.name}, {"model_fingerprint", hex(model_fingerprint)},
-                      {"position", method.position->setting}, {"attention", method.attention->setting},
-                      {"tokens", std::to_string(session.state.seen())}, {"token_digest", hex(session.digest)}, {"text", text_name}};
+  content.metadata = {{"format", kFormat},
+                      {"model", config.name},
+                      {"model_fingerprint", hex(model_fingerprint)},
+                      {"position", method.position->setting},
+                      {"attention", method.attention->setting},
+                      {"tokens", std::to_string(session.state.seen())},
+                      {"token_digest", hex(session.digest)},
+                      {"text", text_name}};
   content.metadata["checksum"] = checksum(content);
   write_safetensors(path, content);
 }
@@ -105,8 +114,8 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
   const Safetensors content = checked(file);
   Restored out{{}, info_of(content, where)};
   LV_CHECK(out.info.model_fingerprint == hex(model_fingerprint),
-           "[state] {} was made with the model '{}' (fingerprint {}); this one is '{}' ({}). Give the model it was made with: -m", where,
-           out.info.model, out.info.model_fingerprint, config.name, hex(model_fingerprint));
+           "[state] {} was made with the model '{}' (fingerprint {}); this one is '{}' ({}). Give the model it was made with: -m",
+           where, out.info.model, out.info.model_fingerprint, config.name, hex(model_fingerprint));
   out.session.state.layers.resize(config.layers);
   for (auto& layer : out.session.state.layers) layer.seen = out.info.tokens;
   for (const auto& [name, entry] : content.tensors) {
@@ -124,7 +133,8 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
       out.session.state.layers[layer].tensors[name.substr(dot + 1)] = tensor;
     }
   }
-  LV_CHECK(out.session.hidden.defined() && out.session.hidden.size(1) == config.width, "[state] {} has no last hidden state", where);
+  LV_CHECK(out.session.hidden.defined() && out.session.hidden.size(1) == config.width, "[state] {} has no last hidden state",
+           where);
   out.session.digest = std::stoull(out.info.token_digest, nullptr, 16);
   return out;
 }

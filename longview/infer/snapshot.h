@@ -14,7 +14,7 @@ struct SnapshotInfo {
   int64_t tokens = 0;                    // read
   std::string token_digest;              // 16 hex digits, of the tokens in their order
   int64_t state_bytes = 0;
-  std::string text;                      // what was read: a file's name
+  std::string text;  // what was read: a file's name
 };
 
 /// Writes the file atomically: a crash leaves the old one or the new one. Throws when the disk is full.

@@ -26,8 +26,8 @@ void check(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale
     const auto rows = static_cast<size_t>(one['T']);
     LV_CHECK(set.from.size() == rows && set.to.size() == rows, "[attention] a range is needed for each of {} queries", rows);
     for (size_t t = 0; t < rows; ++t)
-      LV_CHECK(set.to[t] <= set.from[t] || (set.from[t] >= 0 && set.to[t] <= one['K']), "[attention] query {} sees keys {} to {} of {}", t,
-               set.from[t], set.to[t], one['K']);
+      LV_CHECK(set.to[t] <= set.from[t] || (set.from[t] >= 0 && set.to[t] <= one['K']),
+               "[attention] query {} sees keys {} to {} of {}", t, set.from[t], set.to[t], one['K']);
     if (set.query.cos.defined()) one("query.cos", set.query.cos, "T M")("query.sin", set.query.sin, "T M");
     if (set.query.cos.defined()) one("key.cos", set.key.cos, "K M")("key.sin", set.key.sin, "K M");
   }

@@ -12,11 +12,11 @@ struct Rotation {
 };
 
 struct KeySet {
-  Tensor k, v;           // [B,G,Tk,D], not rotated
-  Rotation query, key;   // rows [Tq,M] and [Tk,M]
+  Tensor k, v;                    // [B,G,Tk,D], not rotated
+  Rotation query, key;            // rows [Tq,M] and [Tk,M]
   std::vector<int64_t> from, to;  // [Tq] each: query t sees the keys from[t] <= j < to[t] of this set
-  int64_t first = 0;     // index of key 0 in the text: sums are cut at its multiples of 64, so results do not depend on how much
-                         // of the past the tensors hold
+  int64_t first = 0;  // index of key 0 in the text: sums are cut at its multiples of 64, so results do not depend on how much
+                      // of the past the tensors hold
 };
 
 /// q [B,H,Tq,D] not rotated -> [B,H,Tq,D], H a multiple of G: query head h reads key head h / (H/G).

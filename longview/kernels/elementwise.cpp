@@ -9,8 +9,8 @@ namespace {
 constexpr int64_t kGrain = 32;  // rows worth a thread
 
 void check_plain(std::string_view where, const Tensor& x) {
-  LV_CHECK(x.scalar_type() == at::kFloat && x.device().is_cpu() && x.is_contiguous(), "[{}] needs contiguous f32 on the CPU; got {}", where,
-           shape_text(x));
+  LV_CHECK(x.scalar_type() == at::kFloat && x.device().is_cpu() && x.is_contiguous(),
+           "[{}] needs contiguous f32 on the CPU; got {}", where, shape_text(x));
 }
 
 }  // namespace

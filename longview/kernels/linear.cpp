@@ -40,10 +40,8 @@ void pack_codes(Weight& weight, BlockType type, const uint8_t* row, int64_t outp
   const int64_t stride = panel_row_bytes(weight.form);
   auto* data = weight.data.data_ptr<uint8_t>() + panel * weight.inputs * stride;
   for (int64_t i = 0; i < weight.inputs; ++i) {
-    if (weight.form == WeightForm::codes4)
-      put_code4(data + i * stride, lane, codes[i]);
-    else
-      data[i * stride + lane] = codes[i];
+    if (weight.form == WeightForm::codes4) put_code4(data + i * stride, lane, codes[i]);
+    else data[i * stride + lane] = codes[i];
   }
   auto* scale = weight.scales.data_ptr<float>() + panel * groups * kPanel + lane;
   auto* minimum = weight.minimums.data_ptr<float>() + panel * groups * kPanel + lane;
@@ -52,7 +50,8 @@ void pack_codes(Weight& weight, BlockType type, const uint8_t* row, int64_t outp
 
 template <class Value>
 void pack_reals(Weight& weight, const uint8_t* row, int64_t output) {
-  auto* data = reinterpret_cast<Value*>(weight.data.data_ptr<uint8_t>()) + output / kPanel * weight.inputs * kPanel + output % kPanel;
+  auto* data =
+      reinterpret_cast<Value*>(weight.data.data_ptr<uint8_t>()) + output / kPanel * weight.inputs * kPanel + output % kPanel;
   for (int64_t i = 0; i < weight.inputs; ++i) std::memcpy(data + i * kPanel, row + i * sizeof(Value), sizeof(Value));
 }
 
@@ -94,7 +93,8 @@ int64_t Weight::bytes() const { return data.nbytes() + (scales.defined() ? scale
 
 Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source) {
   const BlockShape block = block_shape(type);
-  LV_CHECK(inputs % block.values == 0, "[linear] {} inputs do not divide into {} blocks of {}", inputs, block_name(type), block.values);
+  LV_CHECK(inputs % block.values == 0, "[linear] {} inputs do not divide into {} blocks of {}", inputs, block_name(type),
+           block.values);
   Weight weight;
   weight.outputs = outputs, weight.inputs = inputs, weight.form = form_of(type);
   const int64_t row_bytes = inputs / block.values * block.bytes;
@@ -110,12 +110,9 @@ Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t input
     std::vector<float> scales(has_codes ? inputs / weight.group : 0), minimums(scales.size());
     for (int64_t r = begin * kPanel; r < std::min(end * kPanel, outputs); ++r) {
       const uint8_t* row = bytes + source(r) * row_bytes;
-      if (has_codes)
-        pack_codes(weight, type, row, r, codes, scales, minimums);
-      else if (weight.form == WeightForm::real32)
-        pack_reals<uint32_t>(weight, row, r);
-      else
-        pack_reals<uint16_t>(weight, row, r);
+      if (has_codes) pack_codes(weight, type, row, r, codes, scales, minimums);
+      else if (weight.form == WeightForm::real32) pack_reals<uint32_t>(weight, row, r);
+      else pack_reals<uint16_t>(weight, row, r);
     }
   });
   return weight;
@@ -124,7 +121,8 @@ Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t input
 Weight pack(const Tensor& dense) {
   Shapes("linear")("weight", dense, "O I");
   const Tensor rows = dense.to(at::kFloat).contiguous();  // [O,I]
-  return pack(BlockType::f32, static_cast<const uint8_t*>(rows.data_ptr()), rows.size(0), rows.size(1), [](int64_t r) { return r; });
+  return pack(BlockType::f32, static_cast<const uint8_t*>(rows.data_ptr()), rows.size(0), rows.size(1),
+              [](int64_t r) { return r; });
 }
 
 Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outputs, at::kLong)); }

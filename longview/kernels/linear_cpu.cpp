@@ -35,7 +35,8 @@ PanelProduct panel_of(const Product& product, const Tensor& x, int64_t panel, in
 }  // namespace
 
 std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
-  LV_CHECK(x.dim() >= 1 && x.scalar_type() == at::kFloat && x.device().is_cpu(), "[linear] x must be f32 on the CPU; got {}", shape_text(x));
+  LV_CHECK(x.dim() >= 1 && x.scalar_type() == at::kFloat && x.device().is_cpu(), "[linear] x must be f32 on the CPU; got {}",
+           shape_text(x));
   const int64_t inputs = x.size(-1), total = inputs > 0 ? x.numel() / inputs : 0;
   const Tensor flat = x.reshape({total, inputs}).contiguous();  // [T,I]
   const bool is_few = total <= kFewRows;

@@ -14,7 +14,8 @@ Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
 
 }  // namespace
 
-BlockResult block(const ModelConfig& config, const BlockWeights& w, const Method& method, Tensor x, const Segment& segment, State state) {
+BlockResult block(const ModelConfig& config, const BlockWeights& w, const Method& method, Tensor x, const Segment& segment,
+                  State state) {
   const Tensor h = kernels::rms_norm(x, w.attention_norm, config.norm_epsilon);  // [B,T,E]
   const auto qkv = kernels::linear(h, std::array{&w.q, &w.k, &w.v}, std::array{w.q_bias, w.k_bias, w.v_bias});
   const Qkv operands{heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config)};
@@ -23,8 +24,8 @@ BlockResult block(const ModelConfig& config, const BlockWeights& w, const Method
   x.add_(kernels::linear(mixed, w.o));                           // [B,T,E]
 
   const Tensor g = kernels::rms_norm(x, w.feed_forward_norm, config.norm_epsilon);  // [B,T,E]
-  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});               // [B,T,F] twice
-  x.add_(kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));      // [B,T,E]
+  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});              // [B,T,F] twice
+  x.add_(kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));     // [B,T,E]
   return {x, std::move(attended.state)};
 }
 

@@ -9,11 +9,11 @@ namespace longview {
 
 /// The weights of one layer; biases and head norms are undefined where the architecture has none.
 struct BlockWeights {
-  Tensor attention_norm, feed_forward_norm;       // [E]
-  kernels::Weight q, k, v, o;                     // [H*D,E] [G*D,E] [G*D,E] [E,H*D]
-  Tensor q_bias, k_bias, v_bias;                  // [H*D] [G*D] [G*D]
-  Tensor q_norm, k_norm;                          // [D]
-  kernels::Weight gate, up, down;                 // [F,E] [F,E] [E,F]
+  Tensor attention_norm, feed_forward_norm;  // [E]
+  kernels::Weight q, k, v, o;                // [H*D,E] [G*D,E] [G*D,E] [E,H*D]
+  Tensor q_bias, k_bias, v_bias;             // [H*D] [G*D] [G*D]
+  Tensor q_norm, k_norm;                     // [D]
+  kernels::Weight gate, up, down;            // [F,E] [F,E] [E,F]
 };
 
 /// How a layer looks back: a model's layers may differ.

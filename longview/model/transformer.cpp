@@ -99,7 +99,8 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
   Shapes("forward")("ids", segment.ids, "B T");
   LV_CHECK(state.layers.empty() || static_cast<int64_t>(state.layers.size()) == config_.layers,
            "[forward] the state has {} layers; the model has {}", state.layers.size(), config_.layers);
-  LV_CHECK(state.seen() == segment.first, "[forward] the state has seen {} tokens; the segment begins at {}", state.seen(), segment.first);
+  LV_CHECK(state.seen() == segment.first, "[forward] the state has seen {} tokens; the segment begins at {}", state.seen(),
+           segment.first);
   state.layers.resize(config_.layers);
   const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
   Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});  // [B,T,E]

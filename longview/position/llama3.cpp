@@ -19,10 +19,10 @@ struct Llama3Config {
 struct Llama3 final : Position {
   Llama3(Llama3Config config, Rotary rotary) : Position(rotary), c(config) {}
   Tensor theta(int64_t length) const override {
-    const Tensor theta = Position::theta(length);                                  // [D/2]
-    const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);     // [D/2] L / w
-    const Tensor s = ((turns - c.low) / (c.high - c.low)).clamp(0, 1);             // [D/2]
-    return (1 - s) * theta / c.factor + s * theta;                                 // [D/2]
+    const Tensor theta = Position::theta(length);                               // [D/2]
+    const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);  // [D/2] L / w
+    const Tensor s = ((turns - c.low) / (c.high - c.low)).clamp(0, 1);          // [D/2]
+    return (1 - s) * theta / c.factor + s * theta;                              // [D/2]
   }
   Llama3Config c;
 };

@@ -12,7 +12,9 @@ struct NtkConfig {
 
 struct Ntk final : Position {
   Ntk(const NtkConfig& c, Rotary rotary) : Position(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
-  static double exponent(const Rotary& rotary) { return static_cast<double>(rotary.head_width) / static_cast<double>(rotary.head_width - 2); }
+  static double exponent(const Rotary& rotary) {
+    return static_cast<double>(rotary.head_width) / static_cast<double>(rotary.head_width - 2);
+  }
 };
 
 }  // namespace

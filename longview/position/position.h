@@ -3,9 +3,9 @@
 // A method's file overrides the one or two that its paper changes. i and j are positions inside the cache, int64.
 #pragma once
 
+#include "longview/base/fields.h"
 #include "longview/base/registry.h"
 #include "longview/base/tensor.h"
-#include "longview/base/fields.h"
 #include "longview/kernels/attention.h"
 #include "longview/position/rotation_table.h"
 

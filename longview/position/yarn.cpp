@@ -28,9 +28,9 @@ struct Yarn final : Position {
   Yarn(YarnConfig config, Rotary rotary) : Position(rotary), c(std::move(config)) {}
 
   Tensor theta(int64_t length) const override {
-    const Tensor theta = Position::theta(length);         // [D/2]
+    const Tensor theta = Position::theta(length);                          // [D/2]
     const Tensor g = c.ramp == "paper" ? paper_ramp(theta) : code_ramp();  // [D/2]
-    return (1 - g) * theta / c.factor + g * theta;        // [D/2]
+    return (1 - g) * theta / c.factor + g * theta;                         // [D/2]
   }
 
   Tensor scale(const Tensor& i, int64_t length) const override {
@@ -39,20 +39,21 @@ struct Yarn final : Position {
   }
 
   Tensor paper_ramp(const Tensor& theta) const {
-    const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);        // [D/2]
-    return ((turns - c.beta_slow) / (c.beta_fast - c.beta_slow)).clamp(0, 1);  // [D/2]
+    const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);  // [D/2]
+    return ((turns - c.beta_slow) / (c.beta_fast - c.beta_slow)).clamp(0, 1);   // [D/2]
   }
 
   /// Pair (a real number) that makes that many turns within the original length.
   double pair_of(double turns) const {
-    return static_cast<double>(rotary().head_width) * std::log(static_cast<double>(c.original) / (turns * 2 * M_PI)) / (2 * std::log(rotary().base));
+    return static_cast<double>(rotary().head_width) * std::log(static_cast<double>(c.original) / (turns * 2 * M_PI)) /
+           (2 * std::log(rotary().base));
   }
 
   Tensor code_ramp() const {
     const double last = static_cast<double>(rotary().head_width) - 1;
     const double low = std::max(std::floor(pair_of(c.beta_fast)), 0.0), high = std::min(std::ceil(pair_of(c.beta_slow)), last);
-    const Tensor m = at::arange(rotary().head_width / 2, at::kDouble);                       // [D/2]
-    return 1 - ((m - low) / (high == low ? 0.001 : high - low)).clamp(0, 1);                 // [D/2]
+    const Tensor m = at::arange(rotary().head_width / 2, at::kDouble);        // [D/2]
+    return 1 - ((m - low) / (high == low ? 0.001 : high - low)).clamp(0, 1);  // [D/2]
   }
 
   YarnConfig c;
@@ -64,7 +65,8 @@ std::shared_ptr<const Position> make_yarn(const Setting& setting, const Rotary& 
   auto c = with_values(YarnConfig{}, setting);
   LV_CHECK(c.factor >= 1, "[yarn] factor must be at least 1; got {}", c.factor);
   LV_CHECK(c.original >= 0, "[yarn] original must not be negative; got {}", c.original);
-  LV_CHECK(c.beta_fast > c.beta_slow && c.beta_slow > 0, "[yarn] needs beta_fast > beta_slow > 0; got {} and {}", c.beta_fast, c.beta_slow);
+  LV_CHECK(c.beta_fast > c.beta_slow && c.beta_slow > 0, "[yarn] needs beta_fast > beta_slow > 0; got {} and {}", c.beta_fast,
+           c.beta_slow);
   LV_CHECK(c.attention_factor >= 0, "[yarn] attention_factor must not be negative; got {}", c.attention_factor);
   LV_CHECK(c.ramp == "code" || c.ramp == "paper", "[yarn] ramp must be code or paper; got '{}'", c.ramp);
   if (c.original == 0) c.original = rotary.trained_length;

@@ -94,8 +94,7 @@ std::vector<std::string> alone(const ReadRun& run, const Verdict& verdict, int64
   const std::string start = trained_words(trained);
   const std::string from_to = verdict.inside ? fmt::format("{} before, {} after", nats(*verdict.inside), nats(*verdict.past)) : "";
   switch (verdict.fate) {
-    case Fate::holds:
-      return {fmt::format("{}, the loss of {} stays ({:+.2f} nats: {}).", start, run.label, verdict.rise, from_to)};
+    case Fate::holds: return {fmt::format("{}, the loss of {} stays ({:+.2f} nats: {}).", start, run.label, verdict.rise, from_to)};
     case Fate::rises:
       return {
           fmt::format("{}, the loss of {} is {} nats higher ({}).", start, run.label, nats(verdict.rise), from_to),

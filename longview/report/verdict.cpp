@@ -146,18 +146,12 @@ std::vector<Verdict> judge(const std::vector<ReadRun>& runs, int64_t trained_len
 
 std::string verdict_words(const Verdict& verdict) {
   switch (verdict.fate) {
-    case Fate::unknown:
-      return "";
-    case Fate::holds:
-      return "holds";
-    case Fate::rises:
-      return fmt::format("rises by {:.2f}", verdict.rise);
-    case Fate::behind:
-      return fmt::format("{:.2f} behind", verdict.behind);
-    case Fate::collapses:
-      return "collapses";
-    case Fate::unfit:
-      return "does not fit";
+    case Fate::unknown: return "";
+    case Fate::holds: return "holds";
+    case Fate::rises: return fmt::format("rises by {:.2f}", verdict.rise);
+    case Fate::behind: return fmt::format("{:.2f} behind", verdict.behind);
+    case Fate::collapses: return "collapses";
+    case Fate::unfit: return "does not fit";
   }
   return "";
 }
