@@ -1,5 +1,5 @@
-// Byte-level BPE (GPT-2): a pre-tokenizer cuts the text, and the bytes of each piece are merged by rank. Equal to Hugging Face's BPE with a
-// ByteLevel pre-tokenizer, id for id.
+// Byte-level BPE (GPT-2): a pre-tokenizer cuts the text, and the bytes of each piece are merged by rank. Equal to Hugging Face's
+// BPE with a ByteLevel pre-tokenizer, id for id.
 #include <unordered_map>
 
 #include "longview/base/check.h"

@@ -15,8 +15,8 @@ class Document {
  public:
   /// A text in memory; `name` is what messages and reports call it.
   Document(std::string name, std::string text);
-  /// A text file, byte for byte. Throws on what is missing, a folder, empty, or no text: NUL bytes, or mostly not UTF-8 (looked for at
-  /// the beginning, in the middle and at the end).
+  /// A text file, byte for byte. Throws on what is missing, a folder, empty, or no text: NUL bytes, or mostly not UTF-8 (looked for
+  /// at the beginning, in the middle and at the end).
   explicit Document(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }

@@ -1,5 +1,5 @@
-// Byte-pair merging (Sennrich et al., arXiv:1508.07909) of one piece in n log n: a linked list of symbols and a heap of the pairs that
-// could be merged, the best (lowest rank) first, of equal ones the leftmost. Also the cache of merged pieces.
+// Byte-pair merging (Sennrich et al., arXiv:1508.07909) of one piece in n log n: a linked list of symbols and a heap of the pairs
+// that could be merged, the best (lowest rank) first, of equal ones the leftmost. Also the cache of merged pieces.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,8 @@
-// The four expressions, from the tokenizer.json files of GPT-2, Llama 3, Qwen2 and SmolLM (Hugging Face tokenizers), rewritten so that
-// PCRE2 gives what Oniguruma gives there:
+// The four expressions, from the tokenizer.json files of GPT-2, Llama 3, Qwen2 and SmolLM (Hugging Face tokenizers), rewritten so
+// that PCRE2 gives what Oniguruma gives there:
 // - \s is Unicode White_Space, written out (PCRE2's own has U+180E too);
-// - letters and numbers of Unicode 15 to 17 are named beside \p{L} and \p{N}, since PCRE2 10.42 knows Unicode 14 (naming what a later
-//   PCRE2 knows anyway does no harm);
+// - letters and numbers of Unicode 15 to 17 are named beside \p{L} and \p{N}, since PCRE2 10.42 knows Unicode 14 (naming what a
+//   later PCRE2 knows anyway does no harm);
 // - repetitions whose giving back could never help are possessive, so a piece of any length is matched in linear time;
 // - SmolLM's "Digits, then GPT-2" in one expression: each number alone, and the text before it split as if it ended there.
 #ifndef PCRE2_CODE_UNIT_WIDTH
@@ -14,16 +14,18 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
 
 #include "longview/base/check.h"
 #include "longview/base/names.h"
 #include "longview/text/tokenizer.h"
 #include "longview/text/utf8.h"
 
-// Pieces of the expressions' character classes: white space, letters, numbers.
 namespace longview {
 namespace {
 
+// Members of the expressions' character classes: white space, letters, numbers.
 const std::string kSpace = R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 const std::string kLetter =
     R"(\p{L}\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3}\x{10D4A}-\x{10D65}\x{10D6F}-\x{10D85})"
@@ -90,21 +92,29 @@ std::string split_of_regex(std::string_view regex) {
 struct Split::Code {
   pcre2_code* code = nullptr;
   bool jit = false;  // without it (an unusual build of PCRE2) the interpreter does the same
+
+  explicit Code(const std::string& expression) {
+    int error = 0;
+    size_t at = 0;
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), PCRE2_UTF | PCRE2_ANCHORED, &error,
+                         &at, nullptr);
+    LV_CHECK(code != nullptr, "[tokenizer] PCRE2 refuses the pre-tokenizer's expression (error {} at {})", error, at);
+    jit = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
+  }
   ~Code() { pcre2_code_free(code); }
+  Code(Code&&) = delete;
 };
 
-Split::Split(std::string_view name) : code_(std::make_unique<Code>()) {
+Split::Split(std::string_view name) {
   const auto form = std::find_if(forms().begin(), forms().end(), [&](const Form& f) { return f.name == name; });
   LV_CHECK(form != forms().end(), "[tokenizer] {}", unknown_name("pre-tokenizer", name, split_names()));
-  int error = 0;
-  size_t at = 0;
-  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(form->expression.data()), form->expression.size(),
-                              PCRE2_UTF | PCRE2_ANCHORED, &error, &at, nullptr);
-  LV_CHECK(code_->code != nullptr, "[tokenizer] PCRE2 refuses the expression of '{}' (error {} at {})", name, error, at);
-  code_->jit = pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<const Code>> compiled;  // each once a process
+  const std::lock_guard lock(mutex);
+  auto& code = compiled[form->name];
+  if (!code) code = std::make_shared<const Code>(form->expression);
+  code_ = code;
 }
-
-Split::~Split() = default;
 
 struct SplitMemory::Match {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);

@@ -10,18 +10,16 @@
 
 namespace longview {
 
-/// A compiled pre-tokenizer; immutable, shared by threads.
+/// A compiled pre-tokenizer; immutable, shared by threads and copies.
 class Split {
  public:
   /// Throws on a name that is not one of split_names().
   explicit Split(std::string_view name);
-  ~Split();
-  Split(Split&&) = delete;
 
  private:
   friend class Splitter;
   struct Code;
-  std::unique_ptr<Code> code_;
+  std::shared_ptr<const Code> code_;
 };
 
 /// The name of the pre-tokenizer that a tokenizer.json spells as this regular expression, or "".
@@ -40,7 +38,8 @@ class SplitMemory {
   std::unique_ptr<Match> match_;
 };
 
-/// Walks a text piece by piece. A byte that is not UTF-8 is a piece of its own, and the text before it is split as if it ended there.
+/// Walks a text piece by piece. A byte that is not UTF-8 is a piece of its own, and the text before it is split as if it ended
+/// there.
 class Splitter {
  public:
   Splitter(const Split& split, SplitMemory& memory, TextSource& source) : split_(split), memory_(memory), source_(source) {}

@@ -1,8 +1,8 @@
-// SentencePiece's BPE with byte fallback (Kudo and Richardson, arXiv:1808.06226): a space is U+2581, characters are merged by score (as
-// SentencePiece and llama.cpp do) or by rank of the merge (as Hugging Face does), and a character no token covers becomes its bytes.
+// SentencePiece's BPE with byte fallback (Kudo and Richardson, arXiv:1808.06226): a space is U+2581, characters are merged by score
+// (as SentencePiece and llama.cpp do) or by rank of the merge (as Hugging Face does), and what no token covers becomes its bytes.
 //
-// SentencePiece merges a whole text at once. A merge never crosses a place where no token of the vocabulary could lie across, and that is
-// nearly every space: there the text is cut, so memory does not grow with it and words met before come from a cache.
+// SentencePiece merges a whole text at once. A merge never crosses a place where no token of the vocabulary could lie across, and
+// that is nearly every space: there the text is cut, so memory does not grow with it and words met before come from a cache.
 #include <algorithm>
 #include <array>
 #include <bitset>

@@ -85,8 +85,8 @@ std::vector<std::string> split_names();
 /// eos and every control or user token that is known to end a turn or a text; make_tokenizer uses it where `stops` is empty.
 std::vector<Id> find_stops(const TokenizerSpec& spec);
 
-/// "byte" needs no tokens (ids 0 to 255; named ones may follow). Throws on an unknown model or split, on ids out of range, on merges
-/// or scores that do not fit the tokens, on an "spm" vocabulary without all 256 bytes.
+/// "byte" needs no tokens (ids 0 to 255; named ones may follow). Throws on an unknown model or split, on ids out of range, on
+/// merges or scores that do not fit the tokens, on an "spm" vocabulary without all 256 bytes.
 std::unique_ptr<Tokenizer> make_tokenizer(TokenizerSpec spec);
 
 /// Hugging Face's tokenizer.json (with tokenizer_config.json's text, or "", for BOS, EOS and the chat template). Throws on what

@@ -1,5 +1,5 @@
-// Hugging Face's tokenizer.json (the serialised form of the `tokenizers` library) with tokenizer_config.json beside it: BPE, byte-level or
-// with byte fallback. What it does not know it names; what only concerns decoding, padding or offsets it skips.
+// Hugging Face's tokenizer.json (the serialised form of the `tokenizers` library) with tokenizer_config.json beside it: BPE,
+// byte-level or with byte fallback. What it does not know it names; what only concerns decoding, padding or offsets it skips.
 #include <algorithm>
 #include <optional>
 #include <unordered_map>

@@ -1,5 +1,5 @@
-// The steps of a tokenizer.json that we know: NFC; Prepend and Replace of U+2581; Metaspace; ByteLevel, alone, after Digits, or after a
-// Split by one of the expressions in split.cpp.
+// The steps of a tokenizer.json that we know: NFC; Prepend and Replace of U+2581; Metaspace; ByteLevel, alone, after Digits, or
+// after a Split by one of the expressions in split.cpp.
 #include <algorithm>
 
 #include "longview/base/check.h"

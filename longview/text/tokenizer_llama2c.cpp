@@ -1,5 +1,5 @@
-// llama2.c's tokenizer.bin (github.com/karpathy/llama2.c, tokenizer.py: export): int32 length of the longest token; then for each token
-// float32 score, int32 length, bytes. A space stands for U+2581, and <s> and </s> have a newline on either side.
+// llama2.c's tokenizer.bin (github.com/karpathy/llama2.c, tokenizer.py: export): int32 length of the longest token; then for each
+// token float32 score, int32 length, bytes. A space stands for U+2581, and <s> and </s> have a newline on either side.
 #include <algorithm>
 #include <cstring>
 

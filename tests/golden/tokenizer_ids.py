@@ -76,6 +76,13 @@ def strings():
     return out
 
 
+def every_character():
+    """Texts with each character of the planes in use after and before a letter, a space, an apostrophe and a digit."""
+    for first in list(range(0, 0x33500, 0x100)) + [0xE0000, 0xE0100]:
+        if not 0xD800 <= first < 0xE000:
+            yield "".join(f"x{c} {c}'{c}7 {c}\n" for c in map(chr, range(first, first + 0x100)))
+
+
 def fnv(ids_lists):
     """FNV-1a of 32 bits over the ids as little-endian int32, each list ended by -1."""
     h = 2166136261
@@ -193,7 +200,7 @@ def golden(tokenizer, texts, book):
     ids = lambda one, text: one.encode(text, add_special_tokens=False).ids
     hashes = [fnv([ids(plain, text), ids(tokenizer, text)]) for text in texts]
     whole = ids(plain, book)
-    return {"hashes": hashes, "book_tokens": len(whole), "book_hash": fnv([whole])}
+    return {"hashes": hashes, "book_tokens": len(whole), "book_hash": fnv([whole]), "every_character": fnv(ids(plain, text) for text in every_character())}
 
 
 def chats(tokenizers):
@@ -221,7 +228,8 @@ def main(model, book_path):
     tokenizers["smollm2"], smollm2_template = smollm2(model)
     made = {name: golden(tokenizer, texts, book) for name, tokenizer in tokenizers.items()}
     whole = pieces.encode(book)
-    made["llama2c"] = {"hashes": [fnv([pieces.encode(text)]) for text in texts], "book_tokens": len(whole), "book_hash": fnv([whole])}
+    made["llama2c"] = {"hashes": [fnv([pieces.encode(text)]) for text in texts], "book_tokens": len(whole), "book_hash": fnv([whole]),
+                       "every_character": fnv(pieces.encode(text) for text in every_character())}
     (HERE / "tokenizer_ids.json").write_text(json.dumps({"strings": texts, "tokenizers": made}, ensure_ascii=False, separators=(",", ":")) + "\n")
     for at, chat in enumerate(CHATS):
         if chat[0] == "smollm2":

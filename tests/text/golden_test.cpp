@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "longview/checkpoint/checkpoint.h"
+#include "longview/text/utf8.h"
 #include "tests/text/vocabularies.h"
 
 namespace longview {
@@ -53,9 +54,27 @@ void expect_golden_book(const std::string& name, const Tokenizer& tokenizer) {
   EXPECT_EQ(hash.text(), golden["book_hash"].get<std::string>());
 }
 
+// tokenizer_ids.py: every_character.
+void expect_golden_characters(const std::string& name, const Tokenizer& tokenizer) {
+  IdHash hash;
+  for (char32_t first = 0; first < 0xE0200; first += first == 0x33400 ? 0xE0000 - first : 0x100) {
+    if (first >= 0xD800 && first < 0xE000) continue;
+    std::string text;
+    for (char32_t at = first; at < first + 0x100; ++at) {
+      std::string character;
+      utf8_append(character, at);
+      text += "x" + character + " " + character + "'" + character + "7 " + character + "\n";
+    }
+    hash.add(tokenizer.encode(text));
+    hash.end();
+  }
+  EXPECT_EQ(hash.text(), golden_ids()["tokenizers"][name]["every_character"].get<std::string>());
+}
+
 class GoldenIds : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenIds, OfStrings) { expect_golden(GetParam(), *make_tokenizer(golden_spec(GetParam()))); }
+TEST_P(GoldenIds, OfEveryCharacter) { expect_golden_characters(GetParam(), *make_tokenizer(golden_spec(GetParam()))); }
 TEST_P(GoldenIds, OfABook) { expect_golden_book(GetParam(), *make_tokenizer(golden_spec(GetParam()))); }
 
 INSTANTIATE_TEST_SUITE_P(Vocabularies, GoldenIds,
@@ -67,6 +86,7 @@ TEST(GoldenSmolLM2, OfStringsAndABook) {
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path << " ('./run setup' gets it)";
   const auto tokenizer = make_tokenizer(open_checkpoint(path).tokenizer);
   expect_golden("smollm2", *tokenizer);
+  expect_golden_characters("smollm2", *tokenizer);
   expect_golden_book("smollm2", *tokenizer);
 }
 
