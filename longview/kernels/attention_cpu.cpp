@@ -26,12 +26,14 @@ struct Call {  // one call of attention, shared by its work items
 /// Rows [row, row+64) of a head as panels: rotated and scaled queries of one set, ranges, and the spread of the ranges.
 struct Group {
   std::vector<float> q = std::vector<float>(0);
+  int64_t rows = 0;  // how many of the 64 there are
   int32_t from[kRows], to[kRows];
   int32_t least = 0, most = 0, common_from = 0, common_to = 0;  // union and intersection of the rows' ranges
 };
 
 void load_group(const Call& call, const KeySet& set, int64_t b, int64_t g, int64_t row, Group& group) {
   group.q.assign(call.D * kRows, 0.0F);
+  group.rows = std::min(kRows, call.rows() - row);
   group.least = std::numeric_limits<int32_t>::max(), group.most = 0, group.common_from = 0, group.common_to = group.least;
   const int64_t M = set.query.cos.defined() ? set.query.cos.size(1) : 0;
   const auto stride = call.q.strides();
@@ -125,7 +127,7 @@ void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std:
         if (!sees(group)) continue;
         const bool is_masked = first < group.common_from || next > group.common_to;
         loops().attend({group.q.data(), scratch.keys.data(), v + first * set.v.stride(2), next - first, first, call.D, set.v.stride(2),
-                        group.from, group.to, is_masked, partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
+                        group.from, group.to, is_masked, group.rows, partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
       }
     }
     first = next;

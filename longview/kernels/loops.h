@@ -28,6 +28,7 @@ struct AttentionTile {
   int64_t keys, first, width, stride_v;
   const int32_t *from, *to;  // [64]: row r sees the keys from[r] <= first + j < to[r]
   bool is_masked;            // some row does not see some key
+  int64_t rows;              // how many of the 64 rows are there: the rest is not computed
   SoftmaxSums sums;
   float* scores;             // scratch [64,64]
 };

@@ -20,14 +20,13 @@ void rotate_keys(const HeadKeys& head, int64_t first, int64_t count, float* out)
   }
 }
 
-/// scores [keys,64] = K Q
+/// scores [keys,64] = K Q, the lanes [lane, lane + N*W)
 template <int R, int N>
-LV_INLINE void score(const AttentionTile& t) {
+LV_INLINE void score(const AttentionTile& t, int64_t lane) {
   in_groups<R>(t.keys, [&]<int Q>(int64_t j) __attribute__((always_inline)) {
-    for (int64_t lane = 0; lane < kTileRows; lane += N * W)
-      tile<Q, N>(
-          t.width, t.k + j * t.width, t.width, 1, t.q + lane, kTileRows, [](int, int) __attribute__((always_inline)) { return fill(0); },
-          [&](int r, int n, F sum) __attribute__((always_inline)) { store(t.scores + (j + r) * kTileRows + lane + n * W, sum); });
+    tile<Q, N>(
+        t.width, t.k + j * t.width, t.width, 1, t.q + lane, kTileRows, [](int, int) __attribute__((always_inline)) { return fill(0); },
+        [&](int r, int n, F sum) __attribute__((always_inline)) { store(t.scores + (j + r) * kTileRows + lane + n * W, sum); });
   });
 }
 
@@ -58,23 +57,36 @@ LV_INLINE F soften(const AttentionTile& t, int64_t lane) {
   return correction;
 }
 
+/// Adds the values, weighed, to the sums of the lanes [lane, lane + N*W).
 template <int R, int N>
-LV_INLINE void attend_tile(const AttentionTile& t) {
-  score<R, N>(t);
-  float correction[kTileRows];
-  for (int64_t lane = 0; lane < kTileRows; lane += W) {
-    if (t.is_masked) hide(t, lane);
-    store(correction + lane, soften(t, lane));
-  }
+LV_INLINE void weigh(const AttentionTile& t, int64_t lane, const F* correction) {
   in_groups<R>(t.width, [&]<int Q>(int64_t d) __attribute__((always_inline)) {
-    for (int64_t lane = 0; lane < kTileRows; lane += N * W) {
-      float* sums = t.sums.values + d * kTileRows + lane;
-      tile<Q, N>(
-          t.keys, t.v + d, 1, t.stride_v, t.scores + lane, kTileRows,
-          [&](int r, int n) __attribute__((always_inline)) { return load(sums + r * kTileRows + n * W) * load(correction + lane + n * W); },
-          [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + r * kTileRows + n * W, sum); });
-    }
+    float* sums = t.sums.values + d * kTileRows + lane;
+    tile<Q, N>(
+        t.keys, t.v + d, 1, t.stride_v, t.scores + lane, kTileRows,
+        [&](int r, int n) __attribute__((always_inline)) { return load(sums + r * kTileRows + n * W) * correction[n]; },
+        [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + r * kTileRows + n * W, sum); });
   });
+}
+
+template <int R, int N>
+LV_INLINE void attend_lanes(const AttentionTile& t, int64_t lane) {
+  F correction[N];
+  score<R, N>(t, lane);
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    if (t.is_masked) hide(t, lane + n * W);
+    correction[n] = soften(t, lane + n * W);
+  }
+  weigh<R, N>(t, lane, correction);
+}
+
+/// R, N: register tile where there are many rows; kAlone: where one vector holds them all.
+template <int R, int N, int kAlone>
+LV_INLINE void attend_tile(const AttentionTile& t) {
+  int64_t lane = 0;
+  for (; t.rows - lane > W; lane += N * W) attend_lanes<R, N>(t, lane);
+  if (lane < t.rows) attend_lanes<kAlone, 1>(t, lane);
 }
 
 }  // namespace

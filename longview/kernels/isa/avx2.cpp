@@ -8,7 +8,7 @@
 namespace longview::kernels {
 namespace {
 
-void attend(const AttentionTile& t) { attend_tile<6, 2>(t); }
+void attend(const AttentionTile& t) { attend_tile<6, 2, 8>(t); }
 void multiply(const PanelProduct& p) { multiply_panel<6, 2>(p); }
 
 }  // namespace

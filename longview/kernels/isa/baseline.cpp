@@ -7,7 +7,7 @@
 namespace longview::kernels {
 namespace {
 
-void attend(const AttentionTile& t) { attend_tile<4, 2>(t); }
+void attend(const AttentionTile& t) { attend_tile<4, 2, 6>(t); }
 void multiply(const PanelProduct& p) { multiply_panel<4, 2>(p); }
 
 }  // namespace

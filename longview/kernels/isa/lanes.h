@@ -2,6 +2,10 @@
 // compiled for its instruction set; everything lives in an unnamed namespace, so that no two of them share a symbol.
 #pragma once
 
+#if LV_WIDTH > 4
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -13,9 +17,6 @@ namespace {
 constexpr int W = LV_WIDTH;
 typedef float F __attribute__((vector_size(LV_WIDTH * 4)));
 typedef int32_t I __attribute__((vector_size(LV_WIDTH * 4)));
-typedef uint8_t B __attribute__((vector_size(LV_WIDTH)));
-typedef uint16_t U __attribute__((vector_size(LV_WIDTH * 2)));
-typedef _Float16 H __attribute__((vector_size(LV_WIDTH * 2)));
 
 template <class Lanes, class Value>
 LV_INLINE Lanes lanes(const Value* at) {
@@ -27,10 +28,27 @@ LV_INLINE F load(const float* at) { return lanes<F>(at); }
 LV_INLINE void store(float* at, F x) { std::memcpy(at, &x, sizeof x); }
 LV_INLINE F fill(float x) { return x - F{}; }
 LV_INLINE F max(F a, F b) { return a > b ? a : b; }
-LV_INLINE F real(B x) { return __builtin_convertvector(__builtin_convertvector(x, I), F); }
 LV_INLINE F bits(I x) { return reinterpret_cast<F>(x); }
-LV_INLINE F half(const uint16_t* at) { return __builtin_convertvector(lanes<H>(at), F); }
-LV_INLINE F brain(const uint16_t* at) { return bits(__builtin_convertvector(lanes<U>(at), I) << 16); }
+LV_INLINE F real(I x) { return __builtin_convertvector(x, F); }
+
+// Widening by hand where the instruction set has it: GCC 12 takes the vector apart for these.
+#if LV_WIDTH == 16
+LV_INLINE I widen(const uint8_t* at) { return reinterpret_cast<I>(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)))); }
+LV_INLINE I widen(const uint16_t* at) { return reinterpret_cast<I>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)))); }
+LV_INLINE F half(const uint16_t* at) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
+#elif LV_WIDTH == 8
+LV_INLINE I widen(const uint8_t* at) { return reinterpret_cast<I>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
+LV_INLINE I widen(const uint16_t* at) { return reinterpret_cast<I>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)))); }
+LV_INLINE F half(const uint16_t* at) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
+#else
+LV_INLINE I widen(const uint8_t* at) { return I{at[0], at[1], at[2], at[3]}; }
+LV_INLINE I widen(const uint16_t* at) { return I{at[0], at[1], at[2], at[3]}; }
+LV_INLINE F half(const uint16_t* at) {
+  typedef _Float16 H __attribute__((vector_size(8)));
+  return __builtin_convertvector(lanes<H>(at), F);
+}
+#endif
+LV_INLINE F brain(const uint16_t* at) { return bits(widen(at) << 16); }
 
 LV_INLINE float sum_of(F x) {
   float out = 0;

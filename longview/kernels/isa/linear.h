@@ -14,8 +14,8 @@ LV_INLINE F value(const PanelProduct& p, int64_t i, int lane, F scale, F minimum
   if constexpr (form == WeightForm::real32) return load(reinterpret_cast<const float*>(p.data) + i * kPanel + lane);
   if constexpr (form == WeightForm::real16) return half(reinterpret_cast<const uint16_t*>(p.data) + i * kPanel + lane);
   if constexpr (form == WeightForm::brain16) return brain(reinterpret_cast<const uint16_t*>(p.data) + i * kPanel + lane);
-  if constexpr (form == WeightForm::codes8) return real(lanes<B>(p.data + i * kPanel + lane)) * scale + minimum;
-  const B pair = lanes<B>(p.data + i * (kPanel / 2) + lane / 32 * 16 + lane % 16);
+  if constexpr (form == WeightForm::codes8) return real(widen(p.data + i * kPanel + lane)) * scale + minimum;
+  const I pair = widen(p.data + i * (kPanel / 2) + lane / 32 * 16 + lane % 16);  // two codes a byte
   return real(lane / 16 % 2 == 0 ? pair & 15 : pair >> 4) * scale + minimum;
 }
 
