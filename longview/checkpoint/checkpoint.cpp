@@ -60,9 +60,13 @@ Checkpoint read_any(const fs::path& path) {
 }  // namespace
 
 Checkpoint open_checkpoint(const std::filesystem::path& path) {
-  Checkpoint checkpoint = read_any(path);
-  checkpoint.fingerprint = fingerprint_of(checkpoint);
-  return checkpoint;
+  try {
+    Checkpoint checkpoint = read_any(path);
+    checkpoint.fingerprint = fingerprint_of(checkpoint);
+    return checkpoint;
+  } catch (const fs::filesystem_error& error) {  // a folder that may not be read, say
+    fail("[checkpoint] '{}': {}", path.string(), error.code().message());
+  }
 }
 
 void check_finite(const std::string& name, const StoredTensor& tensor) {

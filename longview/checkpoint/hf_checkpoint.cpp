@@ -112,12 +112,18 @@ TokenizerSpec tokenizer_of(const fs::path& folder, const Json& config) {
   return spec;
 }
 
+std::string gguf_hint(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".gguf") return fmt::format("; for a GGUF give the file: {}", entry.path().string());
+  return "";
+}
+
 }  // namespace
 
 Checkpoint open_hugging_face(const fs::path& path) {
   const fs::path folder = fs::is_directory(path) ? path : path.has_parent_path() ? path.parent_path() : fs::path(".");
   const fs::path config_path = folder / "config.json";
-  LV_CHECK(fs::is_regular_file(config_path), "[checkpoint] {}: has no config.json", folder.string());
+  LV_CHECK(fs::is_regular_file(config_path), "[checkpoint] {}: has no config.json{}", folder.string(), gguf_hint(folder));
   const Json json = parse_json(read_text(config_path), config_path.string());
   Checkpoint out;
   out.path = path;

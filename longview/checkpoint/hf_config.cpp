@@ -1,4 +1,4 @@
-// config.json of transformers (configuration_llama.py and its kin for what absent keys mean; modeling_rope_utils.py for the scaling).
+// config.json of transformers: configuration_llama.py and its kin say what absent keys mean, modeling_rope_utils.py the scaling.
 #include <algorithm>
 #include <cmath>
 

@@ -10,7 +10,7 @@
 
 namespace longview {
 
-/// Each getter gives nothing when the key is absent or null and throws "[checkpoint] <where>: ..." when its value is of another type.
+/// Each getter gives nothing when the key is absent or null and throws "[checkpoint] <where>: ..." when its value has another type.
 class JsonKeys {
  public:
   JsonKeys(const Json& object, const std::string& where) : object_(object), where_(where) {}

@@ -1,4 +1,4 @@
-// Scaling of rotary frequencies as files spell it: transformers' modeling_rope_utils.py (rope_scaling, rope_parameters) and llama.cpp.
+// Scaling of rotary frequencies as files spell it: transformers' modeling_rope_utils.py and llama.cpp's loader.
 #include "longview/checkpoint/rope_setting.h"
 
 #include <algorithm>

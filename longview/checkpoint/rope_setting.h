@@ -11,13 +11,13 @@ namespace longview {
 
 /// What a file says: missing numbers stay empty. Lengths in tokens.
 struct RopeScaling {
-  std::string type;  // linear, dynamic, yarn, llama3; "", "none", "default": not scaled; others are passed on by their name
-  std::optional<double> factor, attention_factor, beta_fast, beta_slow, low, high;
-  std::optional<int64_t> original;
+  std::string type = {};  // linear, dynamic, yarn, llama3; "", "none", "default": not scaled; others are passed on by their name
+  std::optional<double> factor = {}, attention_factor = {}, beta_fast = {}, beta_slow = {}, low = {}, high = {};
+  std::optional<int64_t> original = {};
 };
 
-/// "yarn:factor=4,original=8192"; "" when not scaled. Values that are the method's defaults are left out. Throws
-/// "<where>: what is missing or makes no sense"; a type we do not know comes back as its bare name, for the position registry to refuse.
+/// "yarn:factor=4,original=8192"; "" when not scaled. Values that are the method's defaults are left out. Throws "<where>: what is
+/// missing or makes no sense"; a type not known here comes back as its bare name, for the position registry to refuse.
 std::string rope_setting(const RopeScaling& scaling, std::string_view where);
 
 /// GGUF stores Llama 3's rule as the divisors of each frequency (tensor "rope_freqs.weight", one a pair). Finds the "llama3:..."

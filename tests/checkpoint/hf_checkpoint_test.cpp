@@ -157,6 +157,9 @@ TEST(HuggingFace, WhatAFolderMayLack) {
   expect_in(copy.error(), "has 0 .safetensors files");
   fs::remove(copy / "config.json");
   expect_in(copy.error(), "has no config.json");
+  write_file(copy / "x.gguf", "");
+  expect_in(copy.error(), "x.gguf");
+  expect_in(copy.error("x.gguf"), "is no checkpoint");
   expect_in(error_of([] { open_checkpoint("/nowhere/model"); }), "'/nowhere/model' does not exist");
 }
 

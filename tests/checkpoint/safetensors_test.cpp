@@ -32,7 +32,8 @@ void expect_refused(std::string_view header, size_t data, const std::string& why
 
 TEST(Safetensors, Reads) {
   const Bytes bytes = file_of(
-      R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},"a":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"none":{"dtype":"I64","shape":[0,3],"data_offsets":[2,2]}}  )",
+      R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},)"
+      R"("a":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"none":{"dtype":"I64","shape":[0,3],"data_offsets":[2,2]}}  )",
       10);
   const auto content = read_safetensors(bytes, "x");
   EXPECT_EQ(content.metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
@@ -129,9 +130,9 @@ RC_GTEST_PROP(Safetensors, WhatIsWrittenIsRead, ()) {
 }
 
 TEST(Safetensors, AnyFlippedBitIsAnErrorOrAFile) {
-  Bytes bytes = file_of(
-      R"({"__metadata__":{"k":"v"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}})",
-      10);
+  Bytes bytes = file_of(R"({"__metadata__":{"k":"v"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]},)"
+                        R"("a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}})",
+                        10);
   for (size_t at = 0; at < bytes.size(); ++at)
     for (int bit = 0; bit < 8; ++bit) {
       bytes[at] ^= static_cast<uint8_t>(1 << bit);
