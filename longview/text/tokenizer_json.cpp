@@ -57,7 +57,8 @@ class TokenizerJson {
     place = token;
   }
 
-  // A "normalized" token is looked for before normalising too: text is normalised between special tokens only.
+  // A "normalized" token is looked for in the text as it is written, like the others. Hugging Face looks for it after normalising:
+  // where a normalizer prepends U+2581 to it, as in Llama 1, it is special there only after a space, which it takes.
   void read_added() {
     const JsonValue* added = file_.find(root_, "added_tokens");
     if (!added) return;
