@@ -42,7 +42,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   }
 }
 
-void MappedFile::release(std::span<const uint8_t> part) const {
+void release_pages(std::span<const uint8_t> part) {
   if (part.empty()) return;
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(part.data()) / page * page;

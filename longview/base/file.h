@@ -11,6 +11,9 @@
 
 namespace longview {
 
+/// Tells the system that these mapped bytes are not needed any more (they are read again if touched).
+void release_pages(std::span<const uint8_t> part);
+
 /// A read-only mapping of a whole file; copies share it. Throws on a missing file or a folder; an empty file maps to no bytes.
 class MappedFile {
  public:
@@ -18,8 +21,7 @@ class MappedFile {
   std::span<const uint8_t> bytes() const { return {data_.get(), size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
   const std::filesystem::path& path() const { return path_; }
-  /// Tells the system that the pages of `part` are not needed any more (they are read again if touched).
-  void release(std::span<const uint8_t> part) const;
+  void release(std::span<const uint8_t> part) const { release_pages(part); }
 
  private:
   std::filesystem::path path_;

@@ -2,6 +2,7 @@
 // of 64 at multiples counted from the start of the text; spans are summed on their own and merged in order, which lets few rows
 // use all threads and makes the result independent of how the text was cut into calls.
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "longview/kernels/attention.h"
@@ -228,8 +229,10 @@ Tensor attention_cpu(const Tensor& q, const std::vector<KeySet>& sets, const Ten
     return out;
   }
   const int64_t blocks = (call.rows() + kGroups * kRows - 1) / (kGroups * kRows);
-  at::parallel_for(0, B * G * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) attend_rows(call, n / blocks / G, n / blocks % G, n % blocks * kGroups * kRows);
+  std::atomic<int64_t> next = 0;  // later rows see more keys, so threads take items as they come free, the long ones first
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    for (int64_t n = 0; (n = next++) < B * G * blocks;)
+      attend_rows(call, n / G % B, n % G, (blocks - 1 - n / G / B) * kGroups * kRows);
   });
   return out;
 }

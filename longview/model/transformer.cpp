@@ -1,6 +1,7 @@
 // Loading a checkpoint into packed weights, and the forward pass over its layers.
 #include "longview/model/transformer.h"
 
+#include "longview/base/file.h"
 #include "longview/kernels/elementwise.h"
 
 namespace longview {
@@ -30,7 +31,9 @@ struct Loader {
     const int64_t D = checkpoint.config.head_width;
     const bool is_paired = is_rotated && checkpoint.config.interleaved_rotary;
     const auto source = [=](int64_t row) { return is_paired ? row / D * D + row % D % (D / 2) * 2 + row % D / (D / 2) : row; };
-    return kernels::pack(tensor.type, tensor.bytes.data(), tensor.shape[0], tensor.shape[1], source);
+    auto packed = kernels::pack(tensor.type, tensor.bytes.data(), tensor.shape[0], tensor.shape[1], source);
+    if (tensor.owner) release_pages(tensor.bytes);  // the file's copy would count as ours
+    return packed;
   }
 
   /// A vector as f32, or undefined when the checkpoint has none.
