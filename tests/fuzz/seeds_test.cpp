@@ -17,6 +17,9 @@
 #define LLVMFuzzerTestOneInput safetensors_target
 #include "tests/fuzz/safetensors_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput tokenizer_json_target
+#include "tests/fuzz/tokenizer_json_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
 
 namespace longview {
 namespace {
@@ -24,8 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kFolder = LONGVIEW_SOURCE "/tests/fuzz";
-const std::map<std::string, int (*)(const uint8_t*, size_t)> kTargets = {{"gguf", gguf_target},
-                                                                         {"safetensors", safetensors_target}};
+const std::map<std::string, int (*)(const uint8_t*, size_t)> kTargets = {
+    {"gguf", gguf_target}, {"safetensors", safetensors_target}, {"tokenizer_json", tokenizer_json_target}};
 
 void feed(int (*target)(const uint8_t*, size_t), const std::vector<uint8_t>& bytes) {
   const std::vector<uint8_t> own(bytes);  // a block of its exact size, so that a read past the end is seen
