@@ -39,7 +39,8 @@ class Cursor {
 
   /// A count whose items take at least `smallest` bytes each.
   size_t count(uint64_t said, size_t smallest, std::string_view what) {
-    LV_CHECK(said <= left() / smallest, "[gguf] {}: says it has {} {}; its {} remaining bytes cannot hold them", where_, said, what,
+    LV_CHECK(said <= left() / smallest,
+             "[gguf] {}: says it has {} {}; its {} remaining bytes cannot hold them; is the download complete?", where_, said, what,
              left());
     return said;
   }
