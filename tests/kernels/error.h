@@ -1,0 +1,41 @@
+// How far a result may be from its float64 definition. No test chooses a tolerance: a kernel may err twice as much as the plain
+// formula does in the same dtype, or as the exact result does once it is rounded to that dtype.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "longview/base/tensor.h"
+
+namespace longview::testing {
+
+/// Largest absolute difference; infinite when the shapes differ or a value is NaN in one of them only.
+inline double largest_difference(const Tensor& a, const Tensor& b) {
+  if (a.sizes() != b.sizes()) return INFINITY;
+  if (a.numel() == 0) return 0;
+  const Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
+  const Tensor same = (x == y).logical_or(x.isnan().logical_and(y.isnan()));  // infinities of one sign are the same
+  return (x - y).abs().masked_fill(same, 0).nan_to_num(INFINITY).max().item<double>();
+}
+
+/// `ours` against `exact` (f64), measured by what the plain formula makes of it in the dtype of `ours`.
+inline ::testing::AssertionResult as_exact_as_plain(const Tensor& ours, const Tensor& plain, const Tensor& exact) {
+  EXPECT_EQ(exact.scalar_type(), at::kDouble);
+  EXPECT_EQ(plain.scalar_type(), ours.scalar_type());
+  const double error = largest_difference(ours, exact), rounding = largest_difference(exact.to(ours.scalar_type()), exact);
+  const double bound = 2 * std::max(largest_difference(plain, exact), rounding);
+  if (error <= bound)
+    return ::testing::AssertionSuccess() << fmt::format("error {:.3g}, twice the plain one is {:.3g}", error, bound);
+  return ::testing::AssertionFailure() << fmt::format("error {:.3g} of values up to {:.3g}; twice the plain one is {:.3g}", error,
+                                                      exact.abs().max().item<double>(), bound);
+}
+
+/// Whether two tensors hold the same bits.
+inline ::testing::AssertionResult same_bits(const Tensor& a, const Tensor& b) {
+  if (a.sizes() != b.sizes()) return ::testing::AssertionFailure() << shape_text(a) << " and " << shape_text(b);
+  if (a.scalar_type() != b.scalar_type()) return ::testing::AssertionFailure() << "the dtypes differ";
+  const Tensor x = a.contiguous(), y = b.contiguous();
+  if (std::memcmp(x.data_ptr(), y.data_ptr(), static_cast<size_t>(x.nbytes())) == 0) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << fmt::format("they differ by up to {:.3g}", largest_difference(a, b));
+}
+
+}  // namespace longview::testing
