@@ -10,8 +10,8 @@ struct LinearConfig {
   void fields(auto&& field) { field("factor", factor, "how many times the trained length is stretched, at least 1"); }
 };
 
-struct Linear final : Position {
-  Linear(LinearConfig config, Rotary rotary) : Position(rotary), c(config) {}
+struct Linear final : Frequencies {
+  Linear(LinearConfig config, Rotary rotary) : Frequencies(rotary), c(config) {}
   Tensor theta(int64_t length) const override { return Position::theta(length) / c.factor; }  // [D/2]
   LinearConfig c;
 };

@@ -16,8 +16,8 @@ struct Llama3Config {
   }
 };
 
-struct Llama3 final : Position {
-  Llama3(Llama3Config config, Rotary rotary) : Position(rotary), c(config) {}
+struct Llama3 final : Frequencies {
+  Llama3(Llama3Config config, Rotary rotary) : Frequencies(rotary), c(config) {}
   Tensor theta(int64_t length) const override {
     const Tensor theta = Position::theta(length);                               // [D/2]
     const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);  // [D/2] L / w

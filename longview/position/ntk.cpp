@@ -10,8 +10,8 @@ struct NtkConfig {
   void fields(auto&& field) { field("factor", factor, "how many times the slowest pair is stretched, at least 1"); }
 };
 
-struct Ntk final : Position {
-  Ntk(const NtkConfig& c, Rotary rotary) : Position(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
+struct Ntk final : Frequencies {
+  Ntk(const NtkConfig& c, Rotary rotary) : Frequencies(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
   static double exponent(const Rotary& rotary) {
     return static_cast<double>(rotary.head_width) / static_cast<double>(rotary.head_width - 2);
   }

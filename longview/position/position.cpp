@@ -16,7 +16,9 @@ Tensor Position::scale(const Tensor& i, int64_t) const { return at::ones_like(i,
 Tensor Position::gain(const Tensor&, const Tensor&) const { return {}; }
 Tensor Position::bias(const Tensor&, const Tensor&) const { return {}; }
 
-std::optional<std::vector<Piece>> Position::fused() const {
+std::optional<std::vector<Piece>> Position::fused() const { return std::nullopt; }
+
+std::optional<std::vector<Piece>> Frequencies::fused() const {
   return std::vector{Piece{[](int64_t i) { return std::pair<int64_t, int64_t>(0, i + 1); }, nullptr, nullptr}};
 }
 

@@ -40,7 +40,7 @@ class Position {
   virtual Tensor scale(const Tensor& i, int64_t length) const;      // f64 [Tq], default 1
   virtual Tensor gain(const Tensor& i, const Tensor& j) const;      // f64 [Tq,Tk], default none
   virtual Tensor bias(const Tensor& i, const Tensor& j) const;      // f64 [H,Tq,Tk], default none
-  virtual std::optional<std::vector<Piece>> fused() const;          // default: one piece, plain distance
+  virtual std::optional<std::vector<Piece>> fused() const;          // default none: runs by the definition
 
   const Rotary& rotary() const { return rotary_; }
   std::string setting;  // "yarn:factor=4,original=8192,...": the method and all its values, as make_position understands them
@@ -50,6 +50,12 @@ class Position {
  private:
   Rotary rotary_;
   mutable RotationTable table_;
+};
+
+/// A method that changes only theta or the scale: distances are i - j, which the kernels understand.
+struct Frequencies : Position {
+  using Position::Position;
+  std::optional<std::vector<Piece>> fused() const override;  // one piece: every key j <= i
 };
 
 /// A method with its setting written down.

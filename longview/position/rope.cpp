@@ -9,8 +9,8 @@ struct RopeConfig {
   void fields(auto&& field) { field("base", base, "rotary base; 0: the checkpoint's"); }
 };
 
-struct Rope final : Position {
-  Rope(const RopeConfig& c, Rotary rotary) : Position(with_base(rotary, c.base > 0 ? c.base : rotary.base)) {}
+struct Rope final : Frequencies {
+  Rope(const RopeConfig& c, Rotary rotary) : Frequencies(with_base(rotary, c.base > 0 ? c.base : rotary.base)) {}
 };
 
 }  // namespace

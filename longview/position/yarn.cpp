@@ -24,8 +24,8 @@ struct YarnConfig {
   }
 };
 
-struct Yarn final : Position {
-  Yarn(YarnConfig config, Rotary rotary) : Position(rotary), c(std::move(config)) {}
+struct Yarn final : Frequencies {
+  Yarn(YarnConfig config, Rotary rotary) : Frequencies(rotary), c(std::move(config)) {}
 
   Tensor theta(int64_t length) const override {
     const Tensor theta = Position::theta(length);                          // [D/2]
