@@ -216,7 +216,7 @@ void check_header(Cursor& in) {
 
 }  // namespace
 
-Gguf read_gguf(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner, const std::string& where) {
+Gguf read_gguf(std::span<const uint8_t> bytes, const std::shared_ptr<const void>& owner, const std::string& where) {
   static_assert(std::endian::native == std::endian::little, "GGUF is read as it lies");
   Cursor in(bytes, where);
   check_header(in);

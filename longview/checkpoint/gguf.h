@@ -25,7 +25,7 @@ struct Gguf {
 Gguf read_gguf(const MappedFile& file);
 
 /// Bytes of a hostile or real file, for tests and fuzzers; `owner` keeps them.
-Gguf read_gguf(std::span<const uint8_t> bytes, std::shared_ptr<const void> owner, const std::string& where);
+Gguf read_gguf(std::span<const uint8_t> bytes, const std::shared_ptr<const void>& owner, const std::string& where);
 
 /// config, tokenizer and tensors under Hugging Face's names.
 Checkpoint checkpoint_from_gguf(Gguf gguf, const std::filesystem::path& path);

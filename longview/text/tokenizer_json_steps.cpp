@@ -145,7 +145,7 @@ const JsonValue& JsonFile::list(const JsonValue& value, const char* key) const {
 std::string JsonFile::text(const JsonValue& value, const char* key, std::string otherwise) const {
   const JsonValue* found = find(value, key);
   LV_CHECK(!found || found->is_string(), "[tokenizer] {}: '{}' must be a string", where, key);
-  return found ? found->get<std::string>() : otherwise;
+  return found ? found->get<std::string>() : std::move(otherwise);
 }
 
 bool JsonFile::flag(const JsonValue& value, const char* key, bool otherwise) const {
