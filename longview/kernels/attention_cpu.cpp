@@ -12,12 +12,12 @@ namespace longview::kernels {
 namespace {
 
 constexpr int64_t kRows = kTileRows, kTile = kTileKeys;
-constexpr int64_t kSpan = 512;    // keys a span
-constexpr int64_t kGroups = 6;    // groups a work item: its keys are rotated once for all of them
+constexpr int64_t kSpan = 512;  // keys a span
+constexpr int64_t kGroups = 6;  // groups a work item: its keys are rotated once for all of them
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-struct Call {  // one call of attention, shared by its work items
+struct Call {            // one call of attention, shared by its work items
   Tensor q, out, scale;  // [B,H,Tq,D], any strides but the last
   const std::vector<KeySet>* sets;
   int64_t H, G, T, D, R;  // R = H / G query heads share a key head; a row is (t, r)
@@ -116,7 +116,8 @@ void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std:
                  float* parts) {
   const HeadKeys head = keys_of(set, b, g);
   const float* v = set.v.data_ptr<float>() + b * set.v.stride(0) + g * set.v.stride(1);
-  const int64_t begin = std::max<int64_t>(span * kSpan - set.first, 0), end = std::min((span + 1) * kSpan - set.first, set.k.size(2));
+  const int64_t begin = std::max<int64_t>(span * kSpan - set.first, 0),
+                end = std::min((span + 1) * kSpan - set.first, set.k.size(2));
   for (size_t n = 0; n < groups.size(); ++n) clear(partial_at(parts + n * partial_size(call.D), call.D), call.D);
   for (int64_t first = begin; first < end;) {
     const int64_t next = std::min(((set.first + first) / kTile + 1) * kTile - set.first, end);
@@ -127,8 +128,9 @@ void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std:
         const Group& group = groups[n];
         if (!sees(group)) continue;
         const bool is_masked = first < group.common_from || next > group.common_to;
-        loops().attend({group.q.data(), scratch.keys.data(), v + first * set.v.stride(2), next - first, first, call.D, set.v.stride(2),
-                        group.from, group.to, is_masked, group.rows, partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
+        loops().attend({group.q.data(), scratch.keys.data(), v + first * set.v.stride(2), next - first, first, call.D,
+                        set.v.stride(2), group.from, group.to, is_masked, group.rows,
+                        partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
       }
     }
     first = next;

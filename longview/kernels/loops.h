@@ -5,10 +5,10 @@
 
 namespace longview::kernels {
 
-constexpr int64_t kTileRows = 64;    // query rows of an attention tile: the lanes of its panels
-constexpr int64_t kTileKeys = 64;    // keys of an attention tile, at most
-constexpr int64_t kPanel = 64;       // outputs of a weight's panel
-constexpr int64_t kHalfPanel = 32;   // what few rows are multiplied by at a time
+constexpr int64_t kTileRows = 64;   // query rows of an attention tile: the lanes of its panels
+constexpr int64_t kTileKeys = 64;   // keys of an attention tile, at most
+constexpr int64_t kPanel = 64;      // outputs of a weight's panel
+constexpr int64_t kHalfPanel = 32;  // what few rows are multiplied by at a time
 
 /// Keys of one head, not rotated: key j at k + j * stride_k; cos and sin rows of `pairs`.
 struct HeadKeys {
@@ -23,14 +23,14 @@ struct SoftmaxSums {
 
 /// Adds up to 64 keys to the running softmax of 64 rows.
 struct AttentionTile {
-  const float* q;            // [D,64] rotated and scaled queries
-  const float *k, *v;        // [keys,D] rotated keys; value j at v + j * stride_v
+  const float* q;      // [D,64] rotated and scaled queries
+  const float *k, *v;  // [keys,D] rotated keys; value j at v + j * stride_v
   int64_t keys, first, width, stride_v;
   const int32_t *from, *to;  // [64]: row r sees the keys from[r] <= first + j < to[r]
   bool is_masked;            // some row does not see some key
   int64_t rows;              // how many of the 64 rows are there: the rest is not computed
   SoftmaxSums sums;
-  float* scores;             // scratch [64,64]
+  float* scores;  // scratch [64,64]
 };
 
 enum class WeightForm : uint8_t { real32, real16, brain16, codes8, codes4 };
@@ -38,15 +38,15 @@ enum class WeightForm : uint8_t { real32, real16, brain16, codes8, codes4 };
 /// One panel of 64 outputs of a weight (linear.h), and the rows of x it is multiplied with.
 struct PanelProduct {
   WeightForm form;
-  int64_t inputs, group;           // group: inputs that share a scale, 0 where there are no codes
+  int64_t inputs, group;  // group: inputs that share a scale, 0 where there are no codes
   const uint8_t* data;
-  const float *scales, *minimums;  // [inputs/group,64]
-  const float *x, *bias;           // x [rows,inputs]; bias of the panel or null
-  float* y;                        // [rows, outputs of the weight], at the panel's first output
-  int64_t rows, ldx, ldy, outputs; // outputs: how many of the panel's 64 exist
-  float* expanded;                 // scratch [inputs,64], for many rows
-  bool is_expanded;                // the scratch already holds this panel
-  int half;                        // few rows: 0 or 1, which 32 outputs; many rows: -1
+  const float *scales, *minimums;   // [inputs/group,64]
+  const float *x, *bias;            // x [rows,inputs]; bias of the panel or null
+  float* y;                         // [rows, outputs of the weight], at the panel's first output
+  int64_t rows, ldx, ldy, outputs;  // outputs: how many of the panel's 64 exist
+  float* expanded;                  // scratch [inputs,64], for many rows
+  bool is_expanded;                 // the scratch already holds this panel
+  int half;                         // few rows: 0 or 1, which 32 outputs; many rows: -1
 };
 
 struct Loops {

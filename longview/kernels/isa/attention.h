@@ -23,11 +23,13 @@ void rotate_keys(const HeadKeys& head, int64_t first, int64_t count, float* out)
 /// scores [keys,64] = K Q, the lanes [lane, lane + N*W)
 template <int R, int N>
 LV_INLINE void score(const AttentionTile& t, int64_t lane) {
-  in_groups<R>(t.keys, [&]<int Q>(int64_t j) __attribute__((always_inline)) {
-    tile<Q, N>(
-        t.width, t.k + j * t.width, t.width, 1, t.q + lane, kTileRows, [](int, int) __attribute__((always_inline)) { return fill(0); },
-        [&](int r, int n, F sum) __attribute__((always_inline)) { store(t.scores + (j + r) * kTileRows + lane + n * W, sum); });
-  });
+  in_groups<R>(
+      t.keys, [&]<int Q>(int64_t j) __attribute__((always_inline)) {
+        tile<Q, N>(
+            t.width, t.k + j * t.width, t.width, 1, t.q + lane, kTileRows,
+            [](int, int) __attribute__((always_inline)) { return fill(0); },
+            [&](int r, int n, F sum) __attribute__((always_inline)) { store(t.scores + (j + r) * kTileRows + lane + n * W, sum); });
+      });
 }
 
 LV_INLINE void hide(const AttentionTile& t, int64_t lane) {
@@ -60,13 +62,14 @@ LV_INLINE F soften(const AttentionTile& t, int64_t lane) {
 /// Adds the values, weighed, to the sums of the lanes [lane, lane + N*W).
 template <int R, int N>
 LV_INLINE void weigh(const AttentionTile& t, int64_t lane, const F* correction) {
-  in_groups<R>(t.width, [&]<int Q>(int64_t d) __attribute__((always_inline)) {
-    float* sums = t.sums.values + d * kTileRows + lane;
-    tile<Q, N>(
-        t.keys, t.v + d, 1, t.stride_v, t.scores + lane, kTileRows,
-        [&](int r, int n) __attribute__((always_inline)) { return load(sums + r * kTileRows + n * W) * correction[n]; },
-        [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + r * kTileRows + n * W, sum); });
-  });
+  in_groups<R>(
+      t.width, [&]<int Q>(int64_t d) __attribute__((always_inline)) {
+        float* sums = t.sums.values + d * kTileRows + lane;
+        tile<Q, N>(
+            t.keys, t.v + d, 1, t.stride_v, t.scores + lane, kTileRows,
+            [&](int r, int n) __attribute__((always_inline)) { return load(sums + r * kTileRows + n * W) * correction[n]; },
+            [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + r * kTileRows + n * W, sum); });
+      });
 }
 
 template <int R, int N>

@@ -33,12 +33,20 @@ LV_INLINE F real(I x) { return __builtin_convertvector(x, F); }
 
 // Widening by hand where the instruction set has it: GCC 12 takes the vector apart for these.
 #if LV_WIDTH == 16
-LV_INLINE I widen(const uint8_t* at) { return reinterpret_cast<I>(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)))); }
-LV_INLINE I widen(const uint16_t* at) { return reinterpret_cast<I>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)))); }
+LV_INLINE I widen(const uint8_t* at) {
+  return reinterpret_cast<I>(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
+}
+LV_INLINE I widen(const uint16_t* at) {
+  return reinterpret_cast<I>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))));
+}
 LV_INLINE F half(const uint16_t* at) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at))); }
 #elif LV_WIDTH == 8
-LV_INLINE I widen(const uint8_t* at) { return reinterpret_cast<I>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)))); }
-LV_INLINE I widen(const uint16_t* at) { return reinterpret_cast<I>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)))); }
+LV_INLINE I widen(const uint8_t* at) {
+  return reinterpret_cast<I>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))));
+}
+LV_INLINE I widen(const uint16_t* at) {
+  return reinterpret_cast<I>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
+}
 LV_INLINE F half(const uint16_t* at) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
 #else
 LV_INLINE I widen(const uint8_t* at) { return I{at[0], at[1], at[2], at[3]}; }

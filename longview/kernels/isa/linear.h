@@ -31,7 +31,8 @@ LV_INLINE void expand(const PanelProduct& p) {
 #pragma GCC unroll 16
     for (int lane = 0; lane < kPanel; lane += W) {
       const F scale = at_group(p, p.scales, g, lane, 1), minimum = at_group(p, p.minimums, g, lane, 0);
-      for (int64_t i = first; i < first + group; ++i) store(p.expanded + i * kPanel + lane, value<form>(p, i, lane, scale, minimum));
+      for (int64_t i = first; i < first + group; ++i)
+        store(p.expanded + i * kPanel + lane, value<form>(p, i, lane, scale, minimum));
     }
 }
 
@@ -76,24 +77,27 @@ LV_INLINE void few_rows(const PanelProduct& p, int64_t row) {
 template <int R, int N>
 LV_INLINE void many_rows(const PanelProduct& p) {
   for (int64_t lane = 0; lane < kPanel && lane < p.outputs; lane += N * W)
-    in_groups<R>(p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) {
-      float sums[Q * N * W];
-      tile<Q, N>(
-          p.inputs, p.x + row * p.ldx, p.ldx, 1, p.expanded + lane, kPanel, [](int, int) __attribute__((always_inline)) { return fill(0); },
-          [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + (r * N + n) * W, sum); });
-      for (int r = 0; r < Q; ++r) put(p, row + r, lane, N * W, sums + r * N * W);
-    });
+    in_groups<R>(
+        p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) {
+          float sums[Q * N * W];
+          tile<Q, N>(
+              p.inputs, p.x + row * p.ldx, p.ldx, 1, p.expanded + lane, kPanel,
+              [](int, int) __attribute__((always_inline)) { return fill(0); },
+              [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + (r * N + n) * W, sum); });
+          for (int r = 0; r < Q; ++r) put(p, row + r, lane, N * W, sums + r * N * W);
+        });
 }
 
 template <WeightForm form>
 LV_INLINE void few_or_expand(const PanelProduct& p) {
   constexpr int kFew = 4;
   if (p.half == 0)
-    in_groups<kFew>(p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, 0>(p, row); });
+    in_groups<kFew>(
+        p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, 0>(p, row); });
   else if (p.half == 1)
-    in_groups<kFew>(p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, kHalfPanel>(p, row); });
-  else if (!p.is_expanded)
-    expand<form>(p);
+    in_groups<kFew>(
+        p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, kHalfPanel>(p, row); });
+  else if (!p.is_expanded) expand<form>(p);
 }
 
 template <int R, int N>
