@@ -15,15 +15,17 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
+  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
 void bench(const BenchCommand& command, double program_start) {
-  LV_CHECK(command.prompt >= 1 && command.generate >= 1 && command.repeat >= 1,
-           "[bench] --prompt, --generate and --repeat must be at least 1");
+  LV_CHECK(command.prompt >= 1 && command.generate >= 1 && command.repeat >= 1 && command.chunk >= 1,
+           "[bench] --prompt, --generate, --repeat and --chunk must be at least 1; got {}, {}, {} and {}", command.prompt,
+           command.generate, command.repeat, command.chunk);
+  check_writable("--json", command.json);
   const Opened opened = open_model(command);
   const Transformer& model = *opened.model;
-  const Method method = model.method(command.position, command.attention);
+  const Method method = model.method(asked_position(command, model.config()), asked_attention(command, model.config()));
   std::vector<Id> ids(static_cast<size_t>(command.prompt));
   for (size_t n = 0; n < ids.size(); ++n)
     ids[n] = static_cast<Id>((n * 2654435761U + 12345U) % static_cast<uint64_t>(model.config().vocabulary));
@@ -46,8 +48,10 @@ void bench(const BenchCommand& command, double program_start) {
     decode.push_back(static_cast<double>(command.generate) / (now() - start));
     state_bytes = session.state.bytes();
   }
-  print(command, fmt::format("{} tokens of prompt: {:.1f} tokens/s; then {} made: {:.1f} tokens/s; {} resident at most\n",
-                             command.prompt, median(prefill), command.generate, median(decode), bytes_text(rss_peak_bytes())));
+  print(command, fmt::format("{}\n  prompt of {} tokens  {:.1f} tokens/s\n  {} tokens made     {:.1f} tokens/s\n"
+                             "  first token after    {:.2f} s, {} resident at most\n",
+                             method_text(method), with_commas(command.prompt), median(prefill), with_commas(command.generate),
+                             median(decode), first_token, bytes_text(rss_peak_bytes())));
   write_json(command, {{"model", model.config().name},
                        {"position", method.position->setting},
                        {"attention", method.attention->setting},
@@ -59,6 +63,8 @@ void bench(const BenchCommand& command, double program_start) {
                        {"repeat", command.repeat},
                        {"prefill_tokens_per_second", median(prefill)},
                        {"decode_tokens_per_second", median(decode)},
+                       {"prefill_runs", prefill},
+                       {"decode_runs", decode},
                        {"seconds_to_first_token", first_token},
                        {"state_bytes", state_bytes},
                        {"rss_peak_bytes", rss_peak_bytes()}});
@@ -72,10 +78,10 @@ void add_bench(CLI::App& program) {
   auto* app = program.add_subcommand("bench", "speed of reading a prompt and of making tokens after it");
   add_model_options(*app, *command);
   add_method_options(*app, *command);
-  app->add_option("--prompt", command->prompt, "tokens of prompt");
-  app->add_option("--generate", command->generate, "tokens to make after it");
-  app->add_option("--chunk", command->chunk, "tokens read at once");
-  app->add_option("--repeat", command->repeat, "repetitions; the median counts");
+  add_count(*app, "--prompt", command->prompt, "tokens of prompt (512)");
+  add_count(*app, "--generate", command->generate, "tokens to make after it (32)");
+  add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
+  add_count(*app, "--repeat", command->repeat, "repetitions; the median counts (3)");
   app->callback([command, start] { bench(*command, start); });
 }
 

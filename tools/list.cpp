@@ -14,11 +14,16 @@ struct Row {
   std::string kind, name, source, summary, remembers;
 };
 
+const std::vector<std::string>& kinds() {
+  static const std::vector<std::string> all{"models", "positions", "attention", "kernels"};
+  return all;
+}
+
 std::vector<Row> rows_of(const std::string& what) {
   std::vector<Row> out;
   const auto wants = [&](std::string_view kind) { return what == "all" || what == kind; };
   if (wants("models"))
-    for (const auto& [name, path] : known_models()) out.push_back({"models", name, path.filename().string(), "", ""});
+    for (const auto& [name, path] : known_models()) out.push_back({"models", name, path.string(), "", ""});
   if (wants("positions"))
     for (const auto& e : positions())
       out.push_back({"positions", std::string(e.name), std::string(e.source), std::string(e.summary), std::string(e.remembers)});
@@ -33,24 +38,37 @@ std::vector<Row> rows_of(const std::string& what) {
 
 std::string settings_text(const Row& row) {
   const Rotary rotary{64, 10000, 2048};
-  const std::string setting =
-      row.kind == "positions" ? make_position(row.name, rotary)->setting : make_attention(row.name)->setting;
-  std::string out;
-  for (const auto& [key, value] : parse_setting(setting).values)
-    out += (out.empty() ? "" : ", ") + fmt::format("`{}={}`", key, value);
-  return out.empty() ? "none" : out;
+  const std::string name = row.name == "rope" ? "rope:base=10000" : row.name;  // rope does not speak of the checkpoint's base
+  const std::string setting = row.kind == "positions" ? make_position(name, rotary)->setting : make_attention(name)->setting;
+  const size_t colon = setting.find(':');
+  if (colon == std::string::npos) return "none";
+  std::string out = "`";
+  for (const char c : setting.substr(colon + 1)) out += c == ',' ? "`, `" : std::string(1, c);
+  return out + "`";
 }
 
+constexpr const char* kIntroduction = R"(# Methods
+
+What `--rope-scaling` and `--attention` take. This page is written by `longview list --markdown`, and a test keeps it current.
+
+A method is its name, or its name and some of its settings; what is left out keeps the value shown here. Any position goes with
+any attention:
+
+    longview read book.txt --rope-scaling yarn:factor=4 --attention streaming:window=1024,sinks=4
+    longview read book.txt --method yarn:factor=4+full --method dynamic+full --method rope+streaming
+
+The same setting has the same name everywhere: `factor` is how many times longer than `original` the text may get, `original` the
+length in tokens that the model was trained for before any scaling, `base` the rotary base (left out: the checkpoint's), `window` the
+tokens that are kept or seen, `sinks` how many of them are the first of the text. `none` as a position is the checkpoint's rotation
+unscaled. Values that depend on the model are shown for one trained for 2,048 tokens.
+)";
+
 std::string markdown() {
-  std::string out =
-      "# Methods\n\nMade by `longview list --markdown` from the registries; a test keeps it current. Settings are shown with their "
-      "values "
-      "on a model trained for 2,048 tokens (base 10,000, heads 64 wide).\n\n"
-      "Any position goes with any attention: `--rope-scaling yarn:factor=4 --attention streaming:window=1024`.\n";
+  std::string out = kIntroduction;
   for (const std::string kind : {"positions", "attention"}) {
-    out += fmt::format("\n## {}\n\n", kind == "positions" ? "Positions (`--rope-scaling`)" : "Attention (`--attention`)");
+    out += fmt::format("\n## {}\n\n", kind == "positions" ? "Positions: `--rope-scaling`" : "Attention: `--attention`");
     out += kind == "positions" ? "| name | what it does | settings | source |\n|---|---|---|---|\n"
-                               : "| name | what a query sees | what it remembers | settings | source |\n|---|---|---|---|---|\n";
+                               : "| name | what a token sees | what is remembered | settings | source |\n|---|---|---|---|---|\n";
     for (const auto& row : rows_of(kind)) {
       out += fmt::format("| `{}` | {} ", row.name, row.summary);
       if (kind == "attention") out += fmt::format("| {} ", row.remembers);
@@ -60,21 +78,42 @@ std::string markdown() {
   return out;
 }
 
-void list(const ListCommand& command) {
-  static const std::vector<std::string> known{"all", "models", "positions", "attention", "kernels"};
-  if (std::find(known.begin(), known.end(), command.what) == known.end())
-    throw Error("[list] " + unknown_name("list", command.what, known));
-  if (command.is_markdown) return print(command, markdown());
-  Json json = Json::object();
-  std::string kind;
+std::string words(const std::vector<Row>& rows, const std::string& kind) {
   TextTable table{{{"", TextTable::Align::left}, {"", TextTable::Align::left}, {"", TextTable::Align::left}}, {}};
-  for (const auto& row : rows_of(command.what)) {
-    if (row.kind != kind) table.rows.push_back({(kind.empty() ? "" : "\n  ") + row.kind, "", ""});
-    kind = row.kind;
-    table.rows.push_back({"  " + row.name, row.summary, row.source});
-    json[row.kind].push_back({{"name", row.name}, {"source", row.source}, {"summary", row.summary}, {"remembers", row.remembers}});
+  for (const auto& row : rows) {
+    if (row.kind != kind) continue;
+    if (kind == "models") table.rows.push_back({row.name, row.source, ""});
+    else table.rows.push_back({row.name, row.summary, row.source});
   }
-  print(command, table.text());
+  return kind + "\n" + (table.rows.empty() ? "  none; ./run setup installs a small one\n" : table.text());
+}
+
+Json json_of(const Row& row) {
+  if (row.kind == "models") return {{"name", row.name}, {"path", row.source}};
+  Json out{{"name", row.name}, {"summary", row.summary}};
+  if (row.kind != "kernels") out["source"] = row.source;
+  if (row.kind == "attention") out["remembers"] = row.remembers;
+  return out;
+}
+
+void list(const ListCommand& command) {
+  std::vector<std::string> known = kinds();
+  if (command.what != "all" && std::find(known.begin(), known.end(), command.what) == known.end()) {
+    known.push_back("all");
+    throw Error("[list] " + unknown_name("list", command.what, known));
+  }
+  if (command.is_markdown) return print(command, markdown());
+  const auto rows = rows_of(command.what);
+  Json json = Json::object();
+  std::string text;
+  for (const auto& kind : kinds()) {
+    if (command.what != "all" && command.what != kind) continue;
+    text += (text.empty() ? "" : "\n") + words(rows, kind);
+    json[kind] = Json::array();
+    for (const auto& row : rows)
+      if (row.kind == kind) json[kind].push_back(json_of(row));
+  }
+  print(command, text);
   write_json(command, json);
 }
 
@@ -83,9 +122,9 @@ void list(const ListCommand& command) {
 void add_list(CLI::App& program) {
   auto command = std::make_shared<ListCommand>();
   auto* app = program.add_subcommand("list", "models, methods and kernels, with their papers");
-  app->add_option("what", command->what, "all, models, positions, attention or kernels");
+  app->add_option("what", command->what, "all, models, positions, attention or kernels")->type_name("WHAT");
   app->add_flag("--markdown", command->is_markdown, "the methods as the page docs/methods.md");
-  app->add_option("--json", command->json, "write the list as JSON to a file, or - for standard output");
+  add_json_option(*app, *command);
   app->callback([command] { list(*command); });
 }
 

@@ -48,17 +48,31 @@ std::string lower(std::string text) {
 
 }  // namespace
 
+CLI::Option* add_count(CLI::App& app, const std::string& names, int64_t& value, const std::string& help) {
+  const std::string name = names.substr(names.rfind(',') + 1);
+  const auto set = [&value, name, &app](const std::string& text) { value = to_int(app.get_name(), name, text); };
+  return app.add_option_function<std::string>(names, set, help)->type_name("N");
+}
+
+void add_json_option(CLI::App& app, SharedOptions& options) {
+  app.add_option("--json", options.json, "write the result as JSON to a file, or - for standard output")->type_name("FILE");
+}
+
 void add_model_options(CLI::App& app, SharedOptions& options) {
-  app.add_option("-m,--model", options.model, "GGUF file, Hugging Face folder, or a name of `longview list models`");
-  app.add_option("-t,--threads", options.threads, "threads; 0: all processors")->check(CLI::Range(0, 1024));
-  app.add_option("--json", options.json, "write the result as JSON to a file, or - for standard output");
+  app.add_option("-m,--model", options.model, "GGUF file, Hugging Face folder, or a name of `longview list models`")
+      ->type_name("MODEL");
+  add_count(app, "-t,--threads", options.threads, "threads; 0: all processors");
+  add_json_option(app, options);
   app.add_flag("-q,--quiet", options.quiet, "no progress and no notes");
 }
 
-void add_method_options(CLI::App& app, SharedOptions& options) {
-  app.add_option("--rope-scaling", options.position,
-                 "position method NAME[:key=value,...], none: unscaled; see `longview list positions`");
-  app.add_option("--attention", options.attention, "attention method NAME[:key=value,...]; see `longview list attention`");
+void check_writable(std::string_view option, const std::string& path) {
+  if (path.empty() || path == "-") return;
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path(), folder = parent.empty() ? "." : parent;
+  LV_CHECK(!std::filesystem::is_directory(path), "[{}] '{}' is a folder; give a file", option, path);
+  LV_CHECK(std::filesystem::is_directory(folder), "[{}] cannot write '{}': there is no folder '{}'", option, path, folder.string());
+  LV_CHECK(::access(folder.c_str(), W_OK) == 0, "[{}] cannot write '{}': the folder '{}' may not be written to", option, path,
+           folder.string());
 }
 
 std::vector<std::pair<std::string, std::filesystem::path>> known_models() {
@@ -81,14 +95,17 @@ std::filesystem::path find_model(const std::string& name_or_path) {
       if (name.rfind("smollm2-135m", 0) == 0) return path;
     return models.front().second;
   }
-  std::vector<std::string> names;
+  std::vector<std::string> names, starts;  // a name may be cut short, so the nearest is looked for among names cut as short
   for (const auto& [name, path] : models) {
     if (name.rfind(lower(name_or_path), 0) == 0) return path;
     names.push_back(name);
+    starts.push_back(name.substr(0, name_or_path.size()));
   }
-  if (name_or_path.find('/') != std::string::npos || name_or_path.find('.') != std::string::npos || names.empty())
-    fail("[model] '{}' does not exist; give a GGUF file or a Hugging Face folder", name_or_path);
-  throw Error("[model] " + unknown_name("model", name_or_path, names));
+  LV_CHECK(!names.empty(), "[model] '{}' does not exist; give a GGUF file or a Hugging Face folder", name_or_path);
+  const std::string near = nearest(lower(name_or_path), starts);
+  const auto at = std::find(starts.begin(), starts.end(), near);
+  fail("[model] '{}' is no file and no known model{}; known: {}", name_or_path,
+       near.empty() ? "" : fmt::format("; did you mean '{}'?", names[static_cast<size_t>(at - starts.begin())]), listed(names));
 }
 
 std::filesystem::path default_book() {
@@ -99,54 +116,25 @@ std::filesystem::path default_book() {
 }
 
 Opened open_model(const SharedOptions& options) {
-  at::set_num_threads(options.threads > 0 ? options.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  LV_CHECK(options.threads >= 0 && options.threads <= 1024, "[model] --threads must be between 0 and 1024; got {}",
+           options.threads);
+  at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
+                                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   Opened out{open_checkpoint(find_model(options.model)), nullptr, nullptr};
   out.tokenizer = make_tokenizer(out.checkpoint.tokenizer);
   out.model = std::make_unique<Transformer>(out.checkpoint);
   const auto& c = out.model->config();
-  if (!options.quiet)
-    print(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}\n", c.name, c.storage,
-                               with_commas(c.trained_length), c.layers, c.heads, c.kv_heads));
+  note(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}", c.name, c.storage,
+                            with_commas(c.trained_length), c.layers, c.heads, c.kv_heads));
   return out;
-}
-
-std::string bounded_attention(const Transformer& model) {
-  const auto& c = model.config();
-  return c.sliding_window > 0 ? model.default_attention()
-                              : fmt::format("streaming:window={},sinks=4", std::max<int64_t>(c.trained_length, 5));
-}
-
-std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens) {
-  std::vector<std::string> out;
-  const auto bound = method.attention->bound();
-  if (bound && *bound > config.trained_length)
-    out.push_back(
-        fmt::format("the window of {} tokens is wider than the {} this model was trained for: distances past it are new to it",
-                    with_commas(*bound), with_commas(config.trained_length)));
-  if (!bound && tokens > config.trained_length && method.position->setting.rfind("rope", 0) == 0)
-    out.push_back(
-        fmt::format("full attention with unscaled positions past the {} tokens this model was trained for: expect nonsense; "
-                    "--attention streaming keeps the text readable",
-                    with_commas(config.trained_length)));
-  return out;
-}
-
-std::string method_label(const Method& method) {
-  const auto shortened = [](const std::string& setting) {
-    const Setting parsed = parse_setting(setting);
-    std::string out = parsed.name;
-    for (const char* key : {"factor", "window"})
-      if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic")
-        out += " " + found->second;
-    return out;
-  };
-  const std::string position = shortened(method.position->setting), attention = shortened(method.attention->setting);
-  if (attention == "full") return position == "rope" ? "full attention" : position;
-  return position == "rope" ? attention : position + " + " + attention;
 }
 
 void print(const SharedOptions& options, std::string_view text) {
   (options.json == "-" ? std::cerr : std::cout) << text << std::flush;
+}
+
+void note(const SharedOptions& options, std::string_view text) {
+  if (!options.quiet) std::cerr << text << "\n";
 }
 
 void write_json(const SharedOptions& options, const Json& result) {

@@ -14,14 +14,26 @@ struct SharedOptions {
   std::string model;     // path or name; "": the model that setup installs
   std::string position;  // --rope-scaling
   std::string attention;
-  int threads = 0;  // 0: all processors
+  int64_t threads = 0;  // 0: all processors
   std::string json, report;
   bool quiet = false;
+
+  // llama.cpp's spellings: each becomes a value of one of the two settings (tools/methods.cpp).
+  std::optional<int64_t> keep, yarn_original;
+  std::optional<double> rope_base, rope_scale;
 };
 
-/// Adds -m, -t, --json, -q; and --rope-scaling, --attention, --report where asked for.
+/// A whole number as an option; k and M are powers of 1024.
+CLI::Option* add_count(CLI::App& app, const std::string& names, int64_t& value, const std::string& help);
+/// --json FILE.
+void add_json_option(CLI::App& app, SharedOptions& options);
+/// -m, -t, --json, -q.
 void add_model_options(CLI::App& app, SharedOptions& options);
+/// --rope-scaling, --attention, and llama.cpp's spellings of their values.
 void add_method_options(CLI::App& app, SharedOptions& options);
+
+/// Throws before any work is done when a file could not be written later: no such folder, a folder itself. "" and "-" are fine.
+void check_writable(std::string_view option, const std::string& path);
 
 struct Opened {
   Checkpoint checkpoint;
@@ -38,6 +50,10 @@ std::vector<std::pair<std::string, std::filesystem::path>> known_models();
 std::filesystem::path find_model(const std::string& name_or_path);
 std::filesystem::path default_book();
 
+/// The settings that the options ask for, "" where they ask for none. Throws on options that contradict each other.
+std::string asked_position(const SharedOptions& options, const ModelConfig& config);
+std::string asked_attention(const SharedOptions& options, const ModelConfig& config);
+
 /// The attention that keeps a text of any length safe when nothing is asked for: the model's own window, or sinks and a window of
 /// the trained length, which inside that length is the model as it was trained.
 std::string bounded_attention(const Transformer& model);
@@ -46,13 +62,17 @@ std::string bounded_attention(const Transformer& model);
 /// past it. One sentence each.
 std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens);
 
-/// "rope+streaming:window=1024,sinks=4" shortened to what differs from the defaults, for labels.
+/// "streaming 1024", "yarn 4 + full attention": for labels.
 std::string method_label(const Method& method);
+/// "yarn:factor=4, streaming:window=1024,sinks=4": without the values that are as they always are, for people.
+std::string method_text(const Method& method);
 
 /// Writes the result to options.json ("-": standard output); nothing when it was not asked for.
 void write_json(const SharedOptions& options, const Json& result);
-/// Where words go: standard output, or standard error when the JSON takes standard output.
+/// Results in words go to standard output, or to standard error when the JSON takes standard output.
 void print(const SharedOptions& options, std::string_view text);
+/// What is said beside the result goes to standard error, a line each; nothing when quiet.
+void note(const SharedOptions& options, std::string_view text);
 
 /// Rows for a report: command line, commit, machine, date.
 std::vector<Fact> run_facts(const SharedOptions& options);

@@ -1,6 +1,4 @@
 // longview read BOOK...: streams texts through a model in bounded memory; loss by position, speed, memory.
-#include <chrono>
-
 #include "longview/base/progress.h"
 #include "longview/base/text_format.h"
 #include "longview/report/verdict.h"
@@ -33,9 +31,11 @@ Method parse_method(const Transformer& model, const std::string& text, const std
 
 std::vector<Method> methods_of(const ReadCommand& command, const Transformer& model) {
   std::vector<Method> out;
+  const auto& config = model.config();
+  const std::string attention = asked_attention(command, config);
   for (const auto& text : command.methods) out.push_back(parse_method(model, text, "full"));
   if (out.empty())
-    out.push_back(model.method(command.position, command.attention.empty() ? bounded_attention(model) : command.attention));
+    out.push_back(model.method(asked_position(command, config), attention.empty() ? bounded_attention(model) : attention));
   return out;
 }
 
@@ -44,6 +44,8 @@ std::vector<int64_t> edges_of(const std::string& text) {
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     out.push_back(to_int("read", "--buckets", text.substr(begin, end - begin)));
+    LV_CHECK(out.back() >= 0 && (out.size() < 2 || out[out.size() - 2] < out.back()),
+             "[read] --buckets must begin at 0 or more and grow; got '{}'", text);
     begin = end + 1;
   }
   return out;
@@ -82,6 +84,7 @@ std::string remembers(const Method& method) {
 
 Json json_of(const ReadResult& result, const ReadRun& run, const std::string& book, const Method& method,
              const ModelConfig& config) {
+  const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
     buckets.push_back({{"from", bucket.from}, {"to", bucket.to}, {"tokens", bucket.tokens}, {"nll", bucket.nll}});
@@ -91,8 +94,8 @@ Json json_of(const ReadResult& result, const ReadRun& run, const std::string& bo
           {"position", method.position->setting},
           {"attention", method.attention->setting},
           {"tokens", result.tokens},
-          {"nll", result.nll},
-          {"perplexity", std::exp(result.nll)},
+          {"nll", is_scored ? Json(result.nll) : Json()},
+          {"perplexity", is_scored ? Json(std::exp(result.nll)) : Json()},
           {"buckets", buckets},
           {"tokens_per_second", run.tokens_per_second},
           {"seconds", run.seconds},
@@ -116,16 +119,38 @@ struct Done {
   Json json;
 };
 
+/// On a terminal one line that is redrawn; in a pipe plain lines, set in like the rest of what belongs to a text.
+ProgressOutput progress_output(const ReadCommand& command) {
+  ProgressOutput out = progress_on_stderr(command.quiet);
+  if (!out.terminal) out.write = [write = out.write](std::string_view line) { write("  " + std::string(line)); };
+  return out;
+}
+
+void announce(const ReadCommand& command, const Method& method, const Text& text, const ModelConfig& config) {
+  const auto count = static_cast<int64_t>(text.ids.size());
+  const auto bound = method.attention->bound();
+  print(command, fmt::format("{}  {} tokens    {}    state {}\n", text.name, with_commas(count), method_text(method),
+                             bound ? "bounded, whatever the length" : "grows with the text"));
+  for (const auto& warning : method_warnings(method, config, count)) note(command, "  note: " + warning);
+}
+
+ReadRun run_of(const ReadResult& result, const Method& method, const Session& session) {
+  ReadRun run;
+  run.label = method_label(method);
+  run.buckets = result.buckets;
+  run.tokens = result.tokens;
+  run.seconds = result.seconds;
+  run.tokens_per_second = result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
+  run.state_bytes = session.state.bytes();
+  run.rss_peak_bytes = rss_peak_bytes();
+  run.note = "Remembers " + remembers(method) + ".";
+  return run;
+}
+
 Done read_one(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
   const auto& config = opened.model->config();
-  const auto bound = method.attention->bound();
-  print(command, fmt::format("{}  {} tokens    {}, {}    state {}\n", text.name, with_commas(static_cast<int64_t>(text.ids.size())),
-                             method.position->setting, method.attention->setting,
-                             bound ? "bounded, whatever the length" : "grows with the text"));
-  if (!command.quiet)
-    for (const auto& warning : method_warnings(method, config, static_cast<int64_t>(text.ids.size())))
-      print(command, "  note: " + warning + "\n");
-  Progress progress(static_cast<int64_t>(text.ids.size()), "tokens", progress_on_stderr(command.quiet));
+  announce(command, method, text, config);
+  Progress progress(static_cast<int64_t>(text.ids.size()), "tokens", progress_output(command));
   ReadOptions options{command.chunk, edges_of(command.buckets), [&](int64_t tokens, double nll) {
                         progress.update(tokens, fmt::format("loss {:.2f}", nll));
                         return !interrupted();
@@ -135,37 +160,66 @@ Done read_one(const ReadCommand& command, const Opened& opened, const Method& me
   reader.read(text.ids);
   const ReadResult result = reader.finish();
   progress.finish();
-  ReadRun run{method_label(method),
-              result.buckets,
-              result.tokens,
-              result.seconds,
-              static_cast<double>(result.tokens) / result.seconds,
-              session.state.bytes(),
-              rss_peak_bytes(),
-              "Remembers " + remembers(method) + "."};
+  const ReadRun run = run_of(result, method, session);
   print(command, bucket_table(result));
-  print(command, fmt::format("  loss {:.4f} nats a token, {:.0f} tokens/s, {} of state, {} resident at most{}\n", result.nll,
-                             run.tokens_per_second, bytes_text(run.state_bytes), bytes_text(run.rss_peak_bytes),
-                             result.is_interrupted ? "; interrupted, so this is what was read so far" : ""));
+  print(command,
+        fmt::format("  {} nats a token, {} tokens/s, {} of state, {} resident at most{}\n",
+                    result.predicted > 0 ? fmt::format("loss {:.4f}", result.nll) : "nothing was scored, no",
+                    with_commas(run.tokens_per_second, run.tokens_per_second < 10 ? 1 : 0), bytes_text(run.state_bytes),
+                    bytes_text(run.rss_peak_bytes), result.is_interrupted ? "; interrupted: this is what was read so far" : ""));
   if (!command.save.empty()) {
     save_session(command.save, session, method, config, opened.checkpoint.fingerprint, text.name);
-    print(command, fmt::format("  saved to {}: longview generate --state {} -p ...\n", command.save, command.save));
+    print(command, fmt::format("  saved to {}; go on with: longview generate --state {}\n", command.save, command.save));
   }
   return {run, json_of(result, run, text.name, method, config)};
 }
 
-void read(const ReadCommand& command) {
-  interrupted();
+/// What the runs show, in one sentence. Of one run that stayed inside the trained length the table has said all but that.
+std::string summary(const std::vector<ReadRun>& runs, int64_t trained_length) {
+  const auto lead = read_lead(runs, trained_length);
+  const auto is_past = [&](const LossBucket& bucket) { return bucket.tokens > 0 && bucket.from >= trained_length; };
+  const auto& first = runs.front().buckets;
+  return runs.size() > 1 || std::any_of(first.begin(), first.end(), is_past) ? lead.front() : lead.back();
+}
+
+void check(const ReadCommand& command) {
   LV_CHECK(command.chunk >= 1, "[read] --chunk must be at least 1; got {}", command.chunk);
   LV_CHECK(command.most >= 0, "[read] --max-tokens must not be negative; got {}", command.most);
-  LV_CHECK(command.methods.empty() || (command.position.empty() && command.attention.empty()),
-           "[read] give either --method, or --rope-scaling and --attention");
-  std::vector<std::vector<Document>> groups;
+  const bool is_asked = !command.position.empty() || !command.attention.empty() || command.keep || command.yarn_original ||
+                        command.rope_base || command.rope_scale;
+  LV_CHECK(command.methods.empty() || !is_asked, "[read] give either --method, or --rope-scaling and --attention");
+  edges_of(command.buckets);
+  check_writable("--save", command.save);
+  check_writable("--report", command.report);
+  check_writable("--json", command.json);
+}
+
+void write_report(const ReadCommand& command, const std::vector<ReadRun>& runs, const std::string& texts,
+                  const ModelConfig& config) {
+  if (command.report.empty()) return;
+  double seconds = 0;
+  for (const auto& run : runs) seconds += run.seconds;
+  auto facts = run_facts(command);
+  facts.push_back({"seconds in all", fmt::format("{:.0f}", seconds)});
+  write_file(command.report, html(read_report(runs, {texts, config.name, config.trained_length, facts})));
+  print(command, "Report: " + command.report + "\n");
+}
+
+/// What is read from an empty state each: every book alone, or all as one.
+std::vector<std::vector<Document>> texts_of(const ReadCommand& command) {
+  std::vector<std::vector<Document>> out;
   for (const auto& book : command.books) {
-    if (groups.empty() || !command.join) groups.emplace_back();
-    groups.back().emplace_back(std::filesystem::path(book));
+    if (out.empty() || !command.join) out.emplace_back();
+    out.back().emplace_back(std::filesystem::path(book));
   }
-  if (groups.empty()) groups.push_back({Document(default_book())});
+  if (out.empty()) out.push_back({Document(default_book())});
+  return out;
+}
+
+void read(const ReadCommand& command) {
+  interrupted();
+  check(command);
+  const auto groups = texts_of(command);
   const Opened opened = open_model(command);
   const auto methods = methods_of(command, *opened.model);
   LV_CHECK(command.save.empty() || (groups.size() == 1 && methods.size() == 1),
@@ -174,29 +228,20 @@ void read(const ReadCommand& command) {
   std::vector<ReadRun> shown;
   std::string names;
   for (const auto& group : groups) {
+    if (interrupted() && !shown.empty()) break;
     const Text text = tokenize(group, *opened.tokenizer, command.most);
     names += (names.empty() ? "" : ", ") + text.name;
     for (const auto& method : methods) {
-      if (interrupted()) break;
+      if (interrupted() && !shown.empty()) break;
       Done done = read_one(command, opened, method, text);
       if (groups.size() > 1) done.run.label = text.name + ": " + done.run.label;
       shown.push_back(done.run);
       runs.push_back(done.json);
     }
   }
-  const auto& config = opened.model->config();
-  print(command, read_lead(shown, config.trained_length).front() + "\n");
-  if (!command.report.empty()) {
-    auto facts = run_facts(command);
-    facts.push_back({"seconds in all", fmt::format("{:.0f}", [&] {
-                       double sum = 0;
-                       for (const auto& run : shown) sum += run.seconds;
-                       return sum;
-                     }())});
-    write_file(command.report, html(read_report(shown, {names, config.name, config.trained_length, facts})));
-    print(command, "Report: " + command.report + "\n");
-  }
-  write_json(command, runs.size() == 1 ? runs[0] : Json{{"runs", runs}});
+  print(command, summary(shown, opened.model->config().trained_length) + "\n");
+  write_report(command, shown, names, opened.model->config());
+  write_json(command, runs.size() == 1 ? runs[0] : Json{{"interrupted", interrupted().load()}, {"runs", runs}});
 }
 
 }  // namespace
@@ -204,17 +249,20 @@ void read(const ReadCommand& command) {
 void add_read(CLI::App& program) {
   auto command = std::make_shared<ReadCommand>();
   auto* app = program.add_subcommand("read", "stream texts through a model in bounded memory: loss by position, speed, memory");
-  app->add_option("book", command->books, "text files; none: the demo book");
+  app->add_option("book", command->books, "text files; none: the demo book")->type_name("FILE");
   add_model_options(*app, *command);
   add_method_options(*app, *command);
   app->add_option("--method", command->methods,
-                  "POSITION+ATTENTION, either alone too (yarn:factor=4, dynamic+full); repeat to compare");
-  app->add_option("--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
-  app->add_option("--chunk", command->chunk, "tokens read at once");
-  app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k");
-  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state");
+                  "position and attention in one, either alone too (yarn:factor=4, dynamic+full); repeat to compare")
+      ->type_name("POSITION+ATTENTION")
+      ->allow_extra_args(false);
+  add_count(*app, "--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
+  add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
+  app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k")->type_name("N,N,...");
+  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state")->type_name("FILE");
   app->add_flag("--join", command->join, "read the books as one text");
-  app->add_option("--report", command->report, "write a page with the loss by position");
+  app->add_option("--report", command->report, "write a page with the loss by position")->type_name("FILE.html");
+  app->footer("Ctrl-C stops reading and keeps what was read so far.\n");
   app->callback([command] { read(*command); });
 }
 

@@ -52,9 +52,9 @@ void add_state(CLI::App& program) {
   auto command = std::make_shared<StateCommand>();
   auto* info_app = app->add_subcommand("info", "what a state file holds; checks every byte");
   auto* verify_app = app->add_subcommand("verify", "checks that a state file is whole, belongs to the model and can go on");
-  info_app->add_option("file", command->file, "state file")->required();
-  info_app->add_option("--json", command->json, "write the result as JSON to a file, or - for standard output");
-  verify_app->add_option("file", command->file, "state file")->required();
+  info_app->add_option("file", command->file, "state file")->required()->type_name("FILE");
+  add_json_option(*info_app, *command);
+  verify_app->add_option("file", command->file, "state file")->required()->type_name("FILE");
   add_model_options(*verify_app, *command);
   info_app->callback([command] { info(*command); });
   verify_app->callback([command] { verify(*command); });

@@ -46,7 +46,12 @@ const std::string& needed(const Safetensors& content, const std::string& key, co
 
 Safetensors checked(const MappedFile& file) {
   const std::string where = file.path().string();
-  Safetensors content = read_safetensors(file.bytes(), where);
+  Safetensors content;
+  try {
+    content = read_safetensors(file.bytes(), where);
+  } catch (const Error& error) {
+    fail("[state] {} is damaged, or no state file of longview: {}", where, error.what());
+  }
   const std::string& format = needed(content, "format", where);
   LV_CHECK(format == kFormat, "[state] {} is of the format '{}'; this program reads '{}'", where, format, kFormat);
   LV_CHECK(needed(content, "checksum", where) == checksum(content), "[state] {} is damaged: its bytes do not match their checksum",

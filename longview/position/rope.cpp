@@ -18,7 +18,9 @@ struct Rope final : Frequencies {
 std::shared_ptr<const Position> make_rope(const Setting& setting, const Rotary& rotary) {
   const auto c = with_values(RopeConfig{}, setting);
   LV_CHECK(c.base == 0 || c.base > 1, "[rope] base must be above 1; got {}", c.base);
-  return made<Rope>("rope", c, rotary);
+  auto method = std::make_shared<Rope>(c, rotary);
+  method->setting = c.base == 0 ? "rope" : setting_text("rope", field_texts(c));
+  return method;
 }
 
 }  // namespace longview

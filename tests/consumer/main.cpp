@@ -1,10 +1,19 @@
-// A user of the installed library: headers, libraries and the CMake package are all that it sees.
+// A user of the installed library: reads a short text with a model and says how surprised the model was.
+#include <longview/longview.h>
 #include <cstdio>
 
-#include "longview/base/fields.h"
-
-int main() {
-  const longview::Setting setting = longview::parse_setting("yarn:factor=4,original=8192");
-  std::printf("%s with factor %s\n", setting.name.c_str(), setting.values.at("factor").c_str());
-  return setting.name == "yarn" ? 0 : 1;
+int main(int count, char** arguments) try {
+  longview::prepare_process();
+  const auto checkpoint = longview::open_checkpoint(count > 1 ? arguments[1] : TINY_MODEL);
+  const auto tokenizer = longview::make_tokenizer(checkpoint.tokenizer);
+  const longview::Transformer model(checkpoint);
+  longview::Session session;
+  longview::Reader reader(model, model.method("", "streaming:window=64"), {}, session);
+  reader.read(tokenizer->encode("Once upon a time, there was a little girl named Lily. She loved to play outside."));
+  const auto result = reader.finish();
+  std::printf("%lld tokens, loss %.3f nats a token\n", static_cast<long long>(result.tokens), result.nll);
+  return result.predicted == result.tokens - 1 && result.nll > 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

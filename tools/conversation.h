@@ -1,0 +1,45 @@
+// A text that a person and a model write together: prompt or messages in, answers out, and what became of the text in the cache.
+#pragma once
+
+#include "tools/program.h"
+
+namespace longview::tools {
+
+struct GenerateCommand : SharedOptions {
+  std::optional<std::string> prompt;
+  std::string file, state, save, system;
+  int64_t chunk = 512;
+  bool chat = false;
+  GenerateOptions generate;
+};
+
+class Conversation {
+ public:
+  /// Begins with nothing read, or with the saved state of --state and its method; throws when another method is asked for.
+  Conversation(const GenerateCommand& command, const Opened& opened);
+
+  /// Reads ids; long ones with progress. Stops at Ctrl-C.
+  void hear(std::span<const Id> ids);
+  /// Continues the text and writes what it makes, and a line end.
+  Generated answer();
+  /// Reads the last token of an answer, which its maker has not read yet.
+  void hear_end(const Generated& made);
+
+  bool is_empty() const { return !session_.hidden.defined(); }
+  /// Saves the state if --save asks for it, and writes the JSON: these fields and what is known of the text.
+  void finish(Json fields, const Generated& made) const;
+
+ private:
+  Json context() const;
+  /// Says once that the text has outgrown what the method keeps, so that nobody wonders what the model still knows.
+  void tell_overflow();
+
+  const GenerateCommand& command_;
+  const Opened& opened_;
+  Method method_;
+  Session session_;
+  std::string text_name_ = "conversation";
+  bool is_told_ = false;
+};
+
+}  // namespace longview::tools

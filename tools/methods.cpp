@@ -1,0 +1,130 @@
+// Methods as they are asked for on the command line, and as they are shown.
+#include "longview/base/text_format.h"
+#include "tools/program.h"
+
+namespace longview::tools {
+namespace {
+
+/// The setting with one more value; an option that says what the setting says already is a contradiction.
+std::string with_value(const std::string& setting, const std::string& key, const std::string& value, const char* option) {
+  const Setting parsed = parse_setting(setting);
+  LV_CHECK(parsed.values.count(key) == 0, "[{}] '{}' has {} already; give one of the two", option, setting, key);
+  return fmt::format("{}{}{}={}", setting, parsed.values.empty() ? ":" : ",", key, value);
+}
+
+int64_t usual_window(const ModelConfig& config) {
+  return std::max<int64_t>(config.sliding_window > 0 ? config.sliding_window : config.trained_length, 5);
+}
+
+/// Without the values that are the method's defaults on this model, except those that a person looks for.
+std::string shown(const std::string& setting, const std::string& defaults) {
+  static const std::vector<std::string> kAlways{"factor", "window", "sinks"};
+  const Setting parsed = parse_setting(setting), usual = parse_setting(defaults);
+  std::vector<FieldText> kept;
+  for (const auto& [key, value] : parsed.values) {
+    const auto found = usual.values.find(key);
+    const bool is_usual = found != usual.values.end() && found->second == value;
+    if (!is_usual || std::find(kAlways.begin(), kAlways.end(), key) != kAlways.end()) kept.push_back({key, value, ""});
+  }
+  return setting_text(parsed.name, kept);
+}
+
+}  // namespace
+
+void add_method_options(CLI::App& app, SharedOptions& options) {
+  app.add_option("--rope-scaling", options.position,
+                 "position method, none: unscaled; see `longview list positions` and docs/methods.md")
+      ->type_name("NAME[:key=value,...]");
+  app.add_option("--attention", options.attention, "attention method; see `longview list attention`")
+      ->type_name("NAME[:key=value,...]");
+  const std::string group = "As llama.cpp spells them";
+  const auto count = [&](const char* name, std::optional<int64_t>& value, const char* help) {
+    const auto set = [&value, name, &app](const std::string& text) { value = to_int(app.get_name(), name, text); };
+    app.add_option_function<std::string>(name, set, help)->type_name("N")->group(group);
+  };
+  count("--keep", options.keep, "first tokens that are never dropped: --attention streaming:sinks=N");
+  count("--yarn-orig-ctx", options.yarn_original, "with --rope-scaling yarn: its original=N");
+  app.add_option("--rope-freq-base", options.rope_base, "--rope-scaling rope:base=X")->type_name("X")->group(group);
+  app.add_option("--rope-freq-scale", options.rope_scale, "--rope-scaling linear:factor=1/X, or the factor of yarn")
+      ->type_name("X")
+      ->group(group);
+}
+
+std::string asked_position(const SharedOptions& options, const ModelConfig& config) {
+  std::string out = options.position;
+  if (options.rope_base) {
+    const bool is_plain = out.empty() ? config.rope_scaling.empty() : out == "none" || parse_setting(out).name == "rope";
+    LV_CHECK(is_plain && !options.rope_scale, "[--rope-freq-base] goes with unscaled positions only; got {}",
+             options.rope_scale ? "--rope-freq-scale too"
+             : out.empty()      ? "the checkpoint's own " + config.rope_scaling
+                                : out);
+    LV_CHECK(*options.rope_base > 1, "[--rope-freq-base] must be above 1; got {}", *options.rope_base);
+    out =
+        with_value(out.empty() || out == "none" ? "rope" : out, "base", fmt::format("{}", *options.rope_base), "--rope-freq-base");
+  }
+  if (options.rope_scale) {
+    LV_CHECK(*options.rope_scale > 0 && *options.rope_scale <= 1, "[--rope-freq-scale] must be above 0 and at most 1; got {}",
+             *options.rope_scale);
+    const std::string name = out.empty() ? "linear" : parse_setting(out).name;
+    LV_CHECK(name == "linear" || name == "yarn", "[--rope-freq-scale] goes with linear and yarn; got --rope-scaling {}", out);
+    out = with_value(out.empty() ? name : out, "factor", fmt::format("{}", 1 / *options.rope_scale), "--rope-freq-scale");
+  }
+  if (options.yarn_original) {
+    LV_CHECK(!out.empty() && parse_setting(out).name == "yarn", "[--yarn-orig-ctx] needs --rope-scaling yarn; got {}",
+             out.empty() ? "none" : out);
+    out = with_value(out, "original", fmt::format("{}", *options.yarn_original), "--yarn-orig-ctx");
+  }
+  return out;
+}
+
+std::string asked_attention(const SharedOptions& options, const ModelConfig& config) {
+  if (!options.keep) return options.attention;
+  LV_CHECK(*options.keep >= 0, "[--keep] must not be negative; got {}", *options.keep);
+  const std::string sinks = fmt::format("{}", *options.keep);
+  if (options.attention.empty()) return fmt::format("streaming:window={},sinks={}", usual_window(config), sinks);
+  LV_CHECK(parse_setting(options.attention).name == "streaming", "[--keep] goes with streaming attention; got --attention {}",
+           options.attention);
+  return with_value(options.attention, "sinks", sinks, "--keep");
+}
+
+std::string bounded_attention(const Transformer& model) {
+  const auto& c = model.config();
+  return c.sliding_window > 0 ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
+}
+
+std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens) {
+  std::vector<std::string> out;
+  const auto bound = method.attention->bound();
+  if (bound && *bound > config.trained_length)
+    out.push_back(
+        fmt::format("the window of {} tokens is wider than the {} this model was trained for: distances past it are new to it",
+                    with_commas(*bound), with_commas(config.trained_length)));
+  if (!bound && tokens > config.trained_length && method.position->setting.rfind("rope", 0) == 0)
+    out.push_back(
+        fmt::format("full attention with unscaled positions past the {} tokens this model was trained for: expect nonsense; "
+                    "--attention streaming keeps the text readable",
+                    with_commas(config.trained_length)));
+  return out;
+}
+
+std::string method_label(const Method& method) {
+  const auto shortened = [](const std::string& setting) {
+    const Setting parsed = parse_setting(setting);
+    std::string out = parsed.name;
+    for (const char* key : {"factor", "window"})
+      if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic")
+        out += " " + found->second;
+    return out;
+  };
+  const std::string position = shortened(method.position->setting), attention = shortened(method.attention->setting);
+  if (attention == "full") return position == "rope" ? "full attention" : position;
+  return position == "rope" ? attention : position + " + " + attention;
+}
+
+std::string method_text(const Method& method) {
+  const std::string position = method.position->setting, attention = method.attention->setting;
+  return shown(position, make_position(parse_setting(position).name, method.position->rotary())->setting) + ", " +
+         shown(attention, make_attention(parse_setting(attention).name)->setting);
+}
+
+}  // namespace longview::tools
