@@ -8,7 +8,7 @@
 namespace longview::kernels {
 namespace {
 
-void attend(const AttentionTile& t) { attend_tile<6, 4, 14>(t); }
+void attend(const AttentionTile& t) { attend_tile<8, 2, 14>(t); }
 void multiply(const PanelProduct& p) { multiply_panel<12, 2>(p); }
 
 }  // namespace
