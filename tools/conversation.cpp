@@ -50,8 +50,9 @@ Generated Conversation::answer() {
   return out;
 }
 
-void Conversation::hear_end(const Generated& made) {
+void Conversation::hear_end(const Generated& made, std::span<const Id> more) {
   if (!made.ids.empty()) feed(*opened_.model, method_, std::span(&made.ids.back(), 1), 1, session_);
+  feed(*opened_.model, method_, more, 1, session_);
 }
 
 Json Conversation::context() const {

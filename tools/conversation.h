@@ -22,8 +22,8 @@ class Conversation {
   void hear(std::span<const Id> ids);
   /// Continues the text and writes what it makes, and a line end.
   Generated answer();
-  /// Reads the last token of an answer, which its maker has not read yet.
-  void hear_end(const Generated& made);
+  /// Reads the last token of an answer, which its maker has not read yet, and `more` after it.
+  void hear_end(const Generated& made, std::span<const Id> more = {});
 
   bool is_empty() const { return !session_.hidden.defined(); }
   /// Saves the state if --save asks for it, and writes the JSON: these fields and what is known of the text.

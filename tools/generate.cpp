@@ -16,9 +16,8 @@ Generated turn(Conversation& talk, const Opened& opened, const ChatTemplate& cha
   talk.hear(chat.encode(*opened.tokenizer, messages, first == 1 && messages[0].role == "system" ? 0 : first));
   Generated made = talk.answer();
   messages.push_back({"assistant", made.text});
-  talk.hear_end(made);
-  const auto& ends = opened.tokenizer->spec().stops;
-  if (made.end != "token" && !ends.empty()) talk.hear(std::span(ends.data(), 1));
+  const std::span<const Id> ends = opened.tokenizer->spec().stops;
+  talk.hear_end(made, made.end == "token" || ends.empty() ? std::span<const Id>{} : ends.first(1));
   return made;
 }
 
@@ -30,6 +29,7 @@ std::optional<std::string> next_message(const GenerateCommand& command) {
   const ssize_t size = ::getline(&line, &room, stdin);  // unlike std::getline it returns when a signal comes
   std::string out(line == nullptr ? "" : line, static_cast<size_t>(std::max<ssize_t>(size, 0)));
   std::free(line);
+  if (size < 0 && ::isatty(0) != 0) std::cerr << "\n";
   while (!out.empty() && (out.back() == '\n' || out.back() == '\r')) out.pop_back();
   if (out.empty() || interrupted()) return std::nullopt;
   return out;

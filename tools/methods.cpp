@@ -20,13 +20,17 @@ int64_t usual_window(const ModelConfig& config) {
 std::string shown(const std::string& setting, const std::string& defaults) {
   static const std::vector<std::string> kAlways{"factor", "window", "sinks"};
   const Setting parsed = parse_setting(setting), usual = parse_setting(defaults);
-  std::vector<FieldText> kept;
+  std::vector<std::pair<size_t, FieldText>> kept;  // in the order of the setting
   for (const auto& [key, value] : parsed.values) {
     const auto found = usual.values.find(key);
     const bool is_usual = found != usual.values.end() && found->second == value;
-    if (!is_usual || std::find(kAlways.begin(), kAlways.end(), key) != kAlways.end()) kept.push_back({key, value, ""});
+    if (!is_usual || std::find(kAlways.begin(), kAlways.end(), key) != kAlways.end())
+      kept.push_back({setting.find(key + "="), {key, value, ""}});
   }
-  return setting_text(parsed.name, kept);
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<FieldText> fields;
+  for (const auto& [at, field] : kept) fields.push_back(field);
+  return setting_text(parsed.name, fields);
 }
 
 }  // namespace

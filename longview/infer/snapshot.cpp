@@ -53,7 +53,8 @@ Safetensors checked(const MappedFile& file) {
     fail("[state] {} is damaged, or no state file of longview: {}", where, error.what());
   }
   const std::string& format = needed(content, "format", where);
-  LV_CHECK(format == kFormat, "[state] {} is of the format '{}'; this program reads '{}'", where, format, kFormat);
+  LV_CHECK(format == kFormat, "[state] {} is not a state file of this program: its format is '{}', not '{}'", where, format,
+           kFormat);
   LV_CHECK(needed(content, "checksum", where) == checksum(content), "[state] {} is damaged: its bytes do not match their checksum",
            where);
   return content;

@@ -1,0 +1,188 @@
+// The program as a person runs it: what every command writes, and that docs/json.md and docs/methods.md say the same.
+#include <regex>
+
+#include "tests/tools/child.h"
+
+namespace longview::testing {
+namespace {
+
+/// Names of all fields: "context.seen", "buckets[].from".
+void fields_of(const Json& json, const std::string& at, std::set<std::string>& into) {
+  for (const auto& [key, value] : json.items()) {
+    const std::string name = at + key;
+    into.insert(name);
+    if (value.is_object()) fields_of(value, name + ".", into);
+    if (!value.is_array()) continue;
+    for (const auto& one : value)
+      if (one.is_object()) fields_of(one, name + "[].", into);
+  }
+}
+
+std::set<std::string> fields_of(const Json& json) {
+  std::set<std::string> out;
+  fields_of(json, "", out);
+  return out;
+}
+
+/// The first column of the table under "## command" of docs/json.md.
+std::set<std::string> documented(const std::string& command) {
+  const std::string page = read_text(LONGVIEW_SOURCE "/docs/json.md");
+  const size_t begin = page.find("\n## " + command + "\n");
+  EXPECT_NE(begin, std::string::npos) << command;
+  const std::string part = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+  static const std::regex row("\n\\| `([^`]+)` \\|");
+  std::set<std::string> out;
+  for (std::sregex_iterator it(part.begin(), part.end(), row), end; it != end; ++it) out.insert((*it)[1]);
+  return out;
+}
+
+using Documentation = Program;
+
+TEST_F(Documentation, ReadSaysWhatItWrites) {
+  const Ended one = run({"read", book, "-m", llama, "--json", "-", "--save", at("s")});
+  ASSERT_EQ(one.status, 0) << one.err;
+  auto fields = fields_of(one.json());
+  fields.insert("runs");
+  EXPECT_EQ(fields, documented("read"));
+  const Json json = one.json();
+  EXPECT_EQ(json["position"], "rope");
+  EXPECT_EQ(json["attention"], "streaming:window=64,sinks=4");
+  EXPECT_FALSE(json["interrupted"]);
+  int64_t scored = 0;
+  double sum = 0;
+  for (const auto& bucket : json["buckets"]) {
+    scored += bucket["tokens"].get<int64_t>();
+    sum += bucket["tokens"].get<double>() * bucket["nll"].get<double>();
+  }
+  EXPECT_EQ(scored, json["tokens"].get<int64_t>() - 1);
+  EXPECT_NEAR(sum / static_cast<double>(scored), json["nll"].get<double>(), 1e-9);
+  EXPECT_NEAR(json["perplexity"].get<double>(), std::exp(json["nll"].get<double>()), 1e-6);
+
+  const Ended two = run({"read", book, "-m", llama, "--method", "full", "--method", "dynamic+full", "--json", at("two.json")});
+  ASSERT_EQ(two.status, 0) << two.err;
+  EXPECT_NE(two.out.find("loss"), std::string::npos);
+  const Json runs = parse_json(read_text(at("two.json")), "two.json");
+  EXPECT_EQ(runs["runs"].size(), 2U);
+  EXPECT_EQ(fields_of(runs["runs"][1]), fields_of(json));
+}
+
+TEST_F(Documentation, GenerateSaysWhatItWrites) {
+  const Ended text = run({"generate", "-m", stories, "-p", "Lily", "-n", "3", "--json", "-"});
+  ASSERT_EQ(text.status, 0) << text.err;
+  const Ended chat = run({"generate", "-m", smollm, "--chat", "-p", "Hi", "-n", "2", "--json", "-"});
+  ASSERT_EQ(chat.status, 0) << chat.err;
+  auto all = fields_of(text.json());
+  EXPECT_EQ(all.count("messages"), 0U);
+  all.merge(fields_of(chat.json()));
+  EXPECT_EQ(all, documented("generate"));
+  EXPECT_EQ(text.json()["ids"].size(), 3U);
+  EXPECT_EQ(text.json()["end"], "length");
+}
+
+TEST_F(Documentation, StateSaysWhatItWrites) {
+  ASSERT_EQ(run({"read", book, "-m", llama, "--save", at("s"), "-q"}).status, 0);
+  const Ended info = run({"state", "info", at("s"), "--json", "-"});
+  const Ended verify = run({"state", "verify", at("s"), "-m", llama, "--json", "-"});
+  ASSERT_EQ(info.status, 0) << info.err;
+  ASSERT_EQ(verify.status, 0) << verify.err;
+  EXPECT_EQ(fields_of(info.json()), documented("state"));
+  EXPECT_EQ(info.json(), verify.json());
+  EXPECT_EQ(info.json()["text"], "book.txt");
+}
+
+TEST_F(Documentation, ListSaysWhatItWrites) {
+  const Ended list = run({"list", "--json", "-"});
+  ASSERT_EQ(list.status, 0) << list.err;
+  EXPECT_EQ(fields_of(list.json()), documented("list"));
+  const Ended part = run({"list", "attention"});
+  EXPECT_EQ(part.out.rfind("attention\n  full", 0), 0U) << part.out;
+  EXPECT_EQ(run({"list"}).out.find(" \n"), std::string::npos) << "blanks at a line's end";
+}
+
+TEST_F(Documentation, BenchSaysWhatItWrites) {
+  const Ended bench = run({"bench", "-m", llama, "--prompt", "20", "--generate", "3", "--repeat", "2", "--json", "-"});
+  ASSERT_EQ(bench.status, 0) << bench.err;
+  EXPECT_EQ(fields_of(bench.json()), documented("bench"));
+  EXPECT_EQ(bench.json()["prefill_runs"].size(), 2U);
+}
+
+TEST_F(Documentation, BenchBesidePeersFitsTheProgram) {  // bench/peers.py's command, with its words filled in
+  const std::string script = read_text(LONGVIEW_SOURCE "/bench/peers.py");
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(script, found, std::regex("OURS = \"build/longview ([^\"]+)\"")));
+  std::istringstream words(found[1]);
+  Words command;
+  for (std::string word; words >> word;)
+    command.push_back(word == "{model}" ? llama : word == "{threads}" ? "1" : word[0] == '{' ? "2" : word);
+  const Ended ended = run(command);
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  ASSERT_TRUE(std::regex_search(script, found, std::regex("FIELDS = \\(([^)]+)\\)")));
+  const std::string fields = found[1];
+  static const std::regex quoted("\"([^\"]+)\"");
+  for (std::sregex_iterator it(fields.begin(), fields.end(), quoted), end; it != end; ++it)
+    EXPECT_TRUE(ended.json().contains((*it)[1].str())) << (*it)[1];
+}
+
+TEST_F(Documentation, MethodsPageIsCurrent) {
+  const Ended page = run({"list", "--markdown"});
+  ASSERT_EQ(page.status, 0) << page.err;
+  EXPECT_EQ(page.out, read_text(LONGVIEW_SOURCE "/docs/methods.md")) << "run: build/longview list --markdown >docs/methods.md";
+}
+
+using Output = Program;
+
+TEST_F(Output, WordsAndJsonDoNotMix) {
+  const Ended json = run({"read", book, "-m", llama, "--json", "-"});
+  EXPECT_EQ(json.json()["book"], "book.txt");
+  EXPECT_NE(json.err.find("tokens/s"), std::string::npos);
+  const Ended text = run({"generate", "-m", stories, "-p", "Once", "-n", "2"});
+  EXPECT_EQ(text.out, " upon a\n");  // nothing but the answer, and no echo in a pipe
+  EXPECT_NE(text.err.find("stories260K"), std::string::npos);
+  EXPECT_EQ(run({"generate", "-m", stories, "-p", "Once", "-n", "2", "-q"}).err, "");
+}
+
+TEST_F(Output, HelpIsThereForEveryCommand) {
+  for (const Words& words : std::vector<Words>{{}, {"read"}, {"generate"}, {"state"}, {"state", "info"}, {"list"}, {"bench"}}) {
+    const Ended help = run(words + Words{"--help"});
+    EXPECT_EQ(help.status, 0);
+    EXPECT_NE(help.out.find("Usage: longview"), std::string::npos) << help.out;
+  }
+}
+
+TEST_F(Output, AFullStandardOutputIsAnError) {
+  const std::string command = std::string("'") + LONGVIEW_PROGRAM + "' list >/dev/full 2>/dev/null";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+}
+
+TEST_F(Output, OneRunInsideTheTrainedLengthSaysThatNothingLiesPastIt) {
+  const Ended ended = run({"read", book, "-m", stories, "--max-tokens", "100", "-q"});
+  EXPECT_NE(ended.out.find("stays inside the model's trained length (100 of 512 tokens)"), std::string::npos) << ended.out;
+  EXPECT_EQ(ended.out.find("The loss of"), std::string::npos) << ended.out;
+}
+
+TEST_F(Output, OneTokenHasNoLoss) {
+  const Ended ended = run({"read", book, "-m", stories, "--max-tokens", "1", "--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_TRUE(ended.json()["nll"].is_null());
+  EXPECT_TRUE(ended.json()["perplexity"].is_null());
+}
+
+TEST_F(Output, SeveralBooksAndJoin) {
+  const std::string other = write("other.txt", tale(9));
+  const Json apart = run({"read", book, other, "-m", stories, "--json", "-", "-q"}).json();
+  const Json joined = run({"read", book, other, "-m", stories, "--join", "--json", "-", "-q"}).json();
+  ASSERT_EQ(apart["runs"].size(), 2U);
+  EXPECT_EQ(joined["book"], "book.txt + other.txt");
+  // Each text alone begins with BOS; joined only the first does.
+  EXPECT_NEAR(joined["tokens"].get<double>(), apart["runs"][0]["tokens"].get<double>() + apart["runs"][1]["tokens"].get<double>(),
+              3);
+}
+
+TEST_F(Output, ReportIsWritten) {
+  const Ended ended = run({"read", book, "-m", llama, "--report", at("r.html"), "-q"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(read_text(at("r.html")).rfind("<!doctype html>", 0), 0U);
+}
+
+}  // namespace
+}  // namespace longview::testing
