@@ -78,8 +78,9 @@ Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, con
 }
 
 Tensor scored(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
+  if (q.size(2) == 0) return at::empty_like(q);  // [B,H,0,D]
   const auto pieces = position.fused();
-  if (!pieces || q.size(2) == 0) return scored_by_definition(q, views, position, length);
+  if (!pieces) return scored_by_definition(q, views, position, length);
   std::vector<kernels::KeySet> sets;
   for (const auto& view : views)
     for (const auto& piece : *pieces) sets.push_back(key_set(view, piece, position, length));

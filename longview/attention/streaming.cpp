@@ -22,7 +22,8 @@ struct Streaming final : Attention {
   Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
     const int64_t T = x.q.size(2), first = segment.first, length = first + T, recent = c.window - c.sinks;
     auto& tensors = state.tensors;
-    if (const int64_t missing = std::min(c.sinks - std::min(first, c.sinks), T); missing > 0) {
+    const int64_t missing = std::min(c.sinks - std::min(first, c.sinks), T);  // sinks that this segment brings
+    if (missing > 0 || (c.sinks > 0 && !tensors.contains("sink_k"))) {
       tensors["sink_k"] = appended(std::move(tensors["sink_k"]), x.k.narrow(2, 0, missing), 0);  // [B,G,<=sinks,D]
       tensors["sink_v"] = appended(std::move(tensors["sink_v"]), x.v.narrow(2, 0, missing), 0);
     }

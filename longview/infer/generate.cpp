@@ -27,30 +27,38 @@ class Output {
 
   /// Shows up to what may still change; false when the reader of the text wants no more.
   bool show(bool is_end) {
-    const size_t certain = is_end ? text_.size() : text_.size() - uncertain();
+    const size_t certain = is_end ? text_.size() - unfinished() : text_.size() - std::max(unfinished(), begun());
     if (certain <= shown_) return true;
     const size_t from = shown_;
     shown_ = certain;
     return write_(std::string_view(text_).substr(from, certain - from));
   }
 
-  std::string take() { return std::move(text_); }
+  /// All that was shown.
+  std::string take() {
+    text_.resize(shown_);
+    return std::move(text_);
+  }
 
  private:
-  /// Bytes at the end that may begin a stop text or are an unfinished UTF-8 character.
-  size_t uncertain() const {
+  /// Bytes at the end that may begin a stop text.
+  size_t begun() const {
     size_t most = 0;
     for (const auto& stop : stops_)
       for (size_t n = std::min(stop.size() - 1, text_.size()); n > most; --n)
         if (std::string_view(text_).substr(text_.size() - n) == std::string_view(stop).substr(0, n)) most = n;
-    for (size_t n = 1; n <= std::min<size_t>(3, text_.size()); ++n) {
+    return most;
+  }
+
+  /// Bytes at the end that begin a UTF-8 character and are not all of it.
+  size_t unfinished() const {
+    for (size_t n = 1; n <= std::min<size_t>(3, text_.size() - shown_); ++n) {
       const auto byte = static_cast<unsigned char>(text_[text_.size() - n]);
       if ((byte & 0xC0) == 0x80) continue;
-      const size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
-      if (length > n) most = std::max(most, n);
-      break;
+      const size_t length = byte >= 0xF8 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+      return length > n ? n : 0;
     }
-    return most;
+    return 0;
   }
 
   const std::vector<std::string>& stops_;
@@ -82,7 +90,7 @@ Generated generate(const Transformer& model, const Method& method, const Tokeniz
     else if (output.add(tokenizer.bytes(id))) out.end = "stop";
     if (!output.show(!out.end.empty())) out.end = "interrupted";
   }
-  output.show(true);
+  if (out.end != "interrupted") output.show(true);
   out.text = output.take();
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;

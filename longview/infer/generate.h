@@ -15,7 +15,7 @@ struct GenerateOptions {
 
 struct Generated {
   std::vector<Id> ids;  // as made, an ending token included
-  std::string text;     // without the stop text and what follows it
+  std::string text;     // all that was shown: without the stop text, what follows it, and a character that was not finished
   std::string end;      // why it ended: "length", "token", "stop" or "interrupted"
   double seconds = 0;
 };

@@ -21,6 +21,7 @@ Tensor advance(const Transformer& model, const Method& method, const Segment& se
   auto out = model.forward(segment, method, std::move(session.state));
   session.state = std::move(out.state);
   const Tensor hidden = out.hidden[0];  // [T,E]
+  if (hidden.size(0) == 0) return hidden;
   session.hidden = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
   const auto* id = segment.ids.data_ptr<int64_t>();
   for (int64_t t = 0; t < segment.ids.size(1); ++t) {

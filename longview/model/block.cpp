@@ -7,7 +7,7 @@ namespace longview {
 namespace {
 
 Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
-  Tensor out = x.view({x.size(0), x.size(1), -1, config.head_width});  // [B,T,H,D]
+  Tensor out = x.view({x.size(0), x.size(1), x.size(2) / config.head_width, config.head_width});  // [B,T,H,D]
   if (norm.defined()) out = kernels::rms_norm(out, norm, config.norm_epsilon);
   return out.transpose(1, 2);  // [B,H,T,D]
 }

@@ -22,7 +22,7 @@ struct Llama3 final : Frequencies {
     const Tensor theta = Position::theta(length);                               // [D/2]
     const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);  // [D/2] L / w
     const Tensor s = ((turns - c.low) / (c.high - c.low)).clamp(0, 1);          // [D/2]
-    return (1 - s) * theta / c.factor + s * theta;                              // [D/2]
+    return theta * ((1 - s) / c.factor + s);                                    // [D/2]; factor 1: rope to the bit
   }
   Llama3Config c;
 };

@@ -30,7 +30,7 @@ struct Yarn final : Frequencies {
   Tensor theta(int64_t length) const override {
     const Tensor theta = Position::theta(length);                          // [D/2]
     const Tensor g = c.ramp == "paper" ? paper_ramp(theta) : code_ramp();  // [D/2]
-    return (1 - g) * theta / c.factor + g * theta;                         // [D/2]
+    return theta * ((1 - g) / c.factor + g);                               // [D/2]; factor 1: rope to the bit
   }
 
   Tensor scale(const Tensor& i, int64_t length) const override {
