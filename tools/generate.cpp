@@ -73,7 +73,8 @@ void complete(const GenerateCommand& command, const Opened& opened, const std::s
   ids.insert(ids.end(), text.begin(), text.end());
   LV_CHECK(!ids.empty() || !talk.is_empty(), "[generate] the prompt is empty, and this model has no token that begins a text");
   talk.hear(ids);
-  if (::isatty(1) != 0 && !command.quiet) print(command, shown(prompt));
+  if (interrupted()) note(command, "interrupted before the prompt was read to its end");
+  else if (::isatty(1) != 0 && !command.quiet) print(command, shown(prompt));
   const Generated made = talk.answer();
   if (!command.save.empty()) talk.hear_end(made);
   talk.finish({{"prompt", prompt}}, made);

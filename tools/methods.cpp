@@ -42,10 +42,12 @@ void add_method_options(CLI::App& app, SharedOptions& options) {
   app.add_option("--attention", options.attention, "attention method; see `longview list attention`")
       ->type_name("NAME[:key=value,...]");
   const std::string group = "As llama.cpp spells them";
-  const auto count = [&](const char* name, std::optional<int64_t>& value, const char* help) {
+  const auto count = [&](const std::string& names, std::optional<int64_t>& value, const char* help) {
+    const std::string name = names.substr(names.rfind(',') + 1);
     const auto set = [&value, name, &app](const std::string& text) { value = to_int(app.get_name(), name, text); };
-    app.add_option_function<std::string>(name, set, help)->type_name("N")->group(group);
+    app.add_option_function<std::string>(names, set, help)->type_name("N")->group(group);
   };
+  count("-c,--ctx-size", options.context, "tokens that are kept: --attention streaming:window=N");
   count("--keep", options.keep, "first tokens that are never dropped: --attention streaming:sinks=N");
   count("--yarn-orig-ctx", options.yarn_original, "with --rope-scaling yarn: its original=N");
   app.add_option("--rope-freq-base", options.rope_base, "--rope-scaling rope:base=X")->type_name("X")->group(group);
@@ -82,13 +84,22 @@ std::string asked_position(const SharedOptions& options, const ModelConfig& conf
 }
 
 std::string asked_attention(const SharedOptions& options, const ModelConfig& config) {
-  if (!options.keep) return options.attention;
-  LV_CHECK(*options.keep >= 0, "[--keep] must not be negative; got {}", *options.keep);
-  const std::string sinks = fmt::format("{}", *options.keep);
-  if (options.attention.empty()) return fmt::format("streaming:window={},sinks={}", usual_window(config), sinks);
-  LV_CHECK(parse_setting(options.attention).name == "streaming", "[--keep] goes with streaming attention; got --attention {}",
-           options.attention);
-  return with_value(options.attention, "sinks", sinks, "--keep");
+  std::string out = options.attention;
+  if (options.context) {
+    LV_CHECK(*options.context >= 1, "[--ctx-size] must be at least 1; got {}", *options.context);
+    if (out.empty()) out = "streaming";
+    const std::string name = parse_setting(out).name;
+    LV_CHECK(name == "streaming" || name == "window", "[--ctx-size] goes with streaming and window attention; got --attention {}",
+             out);
+    out = with_value(out, "window", fmt::format("{}", *options.context), "--ctx-size");
+  }
+  if (options.keep) {
+    LV_CHECK(*options.keep >= 0, "[--keep] must not be negative; got {}", *options.keep);
+    if (out.empty()) out = fmt::format("streaming:window={}", usual_window(config));
+    LV_CHECK(parse_setting(out).name == "streaming", "[--keep] goes with streaming attention; got --attention {}", out);
+    out = with_value(out, "sinks", fmt::format("{}", *options.keep), "--keep");
+  }
+  return out;
 }
 
 std::string bounded_attention(const Transformer& model) {

@@ -19,7 +19,7 @@ struct SharedOptions {
   bool quiet = false;
 
   // llama.cpp's spellings: each becomes a value of one of the two settings (tools/methods.cpp).
-  std::optional<int64_t> keep, yarn_original;
+  std::optional<int64_t> context, keep, yarn_original;
   std::optional<double> rope_base, rope_scale;
 };
 

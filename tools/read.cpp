@@ -185,8 +185,8 @@ std::string summary(const std::vector<ReadRun>& runs, int64_t trained_length) {
 void check(const ReadCommand& command) {
   LV_CHECK(command.chunk >= 1, "[read] --chunk must be at least 1; got {}", command.chunk);
   LV_CHECK(command.most >= 0, "[read] --max-tokens must not be negative; got {}", command.most);
-  const bool is_asked = !command.position.empty() || !command.attention.empty() || command.keep || command.yarn_original ||
-                        command.rope_base || command.rope_scale;
+  const bool is_asked = !command.position.empty() || !command.attention.empty() || command.context || command.keep ||
+                        command.yarn_original || command.rope_base || command.rope_scale;
   LV_CHECK(command.methods.empty() || !is_asked, "[read] give either --method, or --rope-scaling and --attention");
   edges_of(command.buckets);
   check_writable("--save", command.save);

@@ -4,9 +4,9 @@
 namespace longview::testing {
 namespace {
 
-using BadInput = Program;
+using ProgramErrors = Program;
 
-TEST_F(BadInput, Books) {
+TEST_F(ProgramErrors, Books) {
   const Words read{"read", "-m", stories, "--json", at("j"), "--report", at("r"), "--save", at("s")};
   expect_error(read + Words{write("empty.txt", "")}, {"empty.txt", "is empty"});
   expect_error(read + Words{at("missing.txt")}, {"missing.txt", "No such file"});
@@ -16,14 +16,14 @@ TEST_F(BadInput, Books) {
   expect_error({"generate", "-m", stories, "-f", stories}, {"is not a text file"});
 }
 
-TEST_F(BadInput, Models) {
+TEST_F(ProgramErrors, Models) {
   expect_error({"read", book, "-m", folder.string()}, {"config.json"});
   expect_error({"read", book, "-m", at("missing.gguf")}, {"missing.gguf"});
   expect_error({"read", book, "-m", "smolml"}, {"smolml", "did you mean", "known: "});
   expect_error({"read", book, "-m", book}, {"book.txt"});
 }
 
-TEST_F(BadInput, DamagedModels) {
+TEST_F(ProgramErrors, DamagedModels) {
   std::string bytes = read_text(llama + "/model.gguf");
   expect_error({"read", book, "-m", write("cut.gguf", bytes.substr(0, bytes.size() / 2))}, {"cut.gguf"});
   expect_error({"read", book, "-m", write("short.gguf", bytes.substr(0, 40))}, {"short.gguf"});
@@ -31,7 +31,7 @@ TEST_F(BadInput, DamagedModels) {
   expect_error({"read", book, "-m", write("nan.gguf", bytes)}, {"not finite"});
 }
 
-TEST_F(BadInput, Methods) {
+TEST_F(ProgramErrors, Methods) {
   const Words read{"read", book, "-m", stories, "--save", at("s")};
   expect_error(read + Words{"--rope-scaling", "yern:factor=4"}, {"yern", "did you mean 'yarn'", "linear"});
   expect_error(read + Words{"--attention", "streeming"}, {"streeming", "did you mean 'streaming'", "window"});
@@ -45,7 +45,7 @@ TEST_F(BadInput, Methods) {
   expect_error(read + Words{"--method", "full", "--method", "dynamic"}, {"--save keeps one state"});
 }
 
-TEST_F(BadInput, Numbers) {
+TEST_F(ProgramErrors, Numbers) {
   const Words read{"read", book, "-m", stories};
   expect_error(read + Words{"--max-tokens", "-1"}, {"--max-tokens must not be negative", "-1"});
   expect_error(read + Words{"--max-tokens", "many"}, {"--max-tokens must be a whole number", "'many'"});
@@ -66,7 +66,7 @@ TEST_F(BadInput, Numbers) {
   expect_error({"bench", "-m", stories, "--repeat", "0"}, {"must be at least 1"});
 }
 
-TEST_F(BadInput, CommandLines) {
+TEST_F(ProgramErrors, CommandLines) {
   const auto fails = [](const Words& words, const Words& parts) { check_error(run(words), words, parts); };
   fails({}, {"give a command", "read", "--help"});
   fails({"raed"}, {"raed", "did you mean 'read'", "generate"});
@@ -79,7 +79,7 @@ TEST_F(BadInput, CommandLines) {
   fails({"list", "modles"}, {"did you mean 'models'"});
 }
 
-TEST_F(BadInput, FilesThatCannotBeWritten) {
+TEST_F(ProgramErrors, FilesThatCannotBeWritten) {
   for (const char* option : {"--save", "--json", "--report"}) {
     expect_error({"read", book, "-m", stories, option, at("no/such")}, {option, "there is no folder"});
     expect_error({"read", book, "-m", stories, option, folder.string()}, {option, "is a folder"});
@@ -89,7 +89,7 @@ TEST_F(BadInput, FilesThatCannotBeWritten) {
   expect_error({"generate", "-m", stories, "-p", "a", "-n", "4", "--save", at("s")}, {"s", "File too large"}, 1'000);
 }
 
-TEST_F(BadInput, States) {
+TEST_F(ProgramErrors, States) {
   ASSERT_EQ(run({"read", book, "-m", llama, "--save", at("s"), "-q"}).status, 0);
   const std::string bytes = read_text(at("s"));
   std::string flipped = bytes;
@@ -112,11 +112,14 @@ TEST_F(BadInput, States) {
   expect_error({"generate", "-m", llama, "--state", at("s"), "--rope-scaling", "linear"}, {"was read with", "linear"});
 }
 
-TEST_F(BadInput, LlamaCppSpellingsThatContradict) {
+TEST_F(ProgramErrors, LlamaCppSpellingsThatContradict) {
   const Words read{"read", book, "-m", stories};
   expect_error(read + Words{"--keep", "4", "--attention", "full"}, {"--keep", "streaming", "full"});
   expect_error(read + Words{"--keep", "4", "--attention", "streaming:sinks=2"}, {"--keep", "sinks already"});
   expect_error(read + Words{"--keep", "-1"}, {"--keep", "must not be negative"});
+  expect_error(read + Words{"-c", "64", "--attention", "full"}, {"--ctx-size", "full"});
+  expect_error(read + Words{"-c", "0"}, {"--ctx-size", "at least 1"});
+  expect_error(read + Words{"-c", "64", "--attention", "window:window=32"}, {"--ctx-size", "window already"});
   expect_error(read + Words{"--rope-freq-scale", "0"}, {"--rope-freq-scale", "above 0"});
   expect_error(read + Words{"--rope-freq-scale", "0.5", "--rope-scaling", "dynamic"}, {"--rope-freq-scale", "dynamic"});
   expect_error(read + Words{"--rope-freq-scale", "0.5", "--rope-scaling", "yarn:factor=4"}, {"factor already"});

@@ -5,9 +5,9 @@
 namespace longview::testing {
 namespace {
 
-using Generate = Program;
+using ProgramGenerate = Program;
 
-TEST_F(Generate, WritesTheDocumentedGreedyText) {
+TEST_F(ProgramGenerate, WritesTheDocumentedGreedyText) {
   const Ended ended = run({"generate", "-m", stories, "-p", "", "-n", "60"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   const std::string text =
@@ -17,14 +17,14 @@ TEST_F(Generate, WritesTheDocumentedGreedyText) {
   EXPECT_EQ(run({"generate", "-m", stories, "-n", "60"}).out, ended.out);  // an empty pipe is an empty prompt
 }
 
-TEST_F(Generate, TakesPromptsFromEverywhere) {
+TEST_F(ProgramGenerate, TakesPromptsFromEverywhere) {
   const std::string want = run({"generate", "-m", stories, "-p", "Tom saw", "-n", "8", "-q"}).out;
   EXPECT_EQ(run({"generate", "-m", stories, "-f", write("p.txt", "Tom saw"), "-n", "8", "-q"}).out, want);
   EXPECT_EQ(run({"generate", "-m", stories, "-f", "-", "-n", "8", "-q"}, "Tom saw").out, want);
   EXPECT_EQ(run({"generate", "-m", stories, "-n", "8", "-q"}, "Tom saw").out, want);
 }
 
-TEST_F(Generate, GoesOnPastTheWindowAndSaysSo) {
+TEST_F(ProgramGenerate, GoesOnPastTheWindowAndSaysSo) {
   const Ended ended =
       run({"generate", "-m", stories, "-f", book, "--attention", "streaming:window=64,sinks=4", "-n", "100", "--json", "-"});
   ASSERT_EQ(ended.status, 0) << ended.err;
@@ -35,7 +35,7 @@ TEST_F(Generate, GoesOnPastTheWindowAndSaysSo) {
   EXPECT_NE(ended.err.find("64 kept"), std::string::npos) << ended.err;
 }
 
-TEST_F(Generate, AWindowBeyondTheTrainedLengthIsAllowedAndWarnedOf) {
+TEST_F(ProgramGenerate, AWindowBeyondTheTrainedLengthIsAllowedAndWarnedOf) {
   const Ended ended = run({"generate", "-m", stories, "-f", book, "--attention", "window:window=4k", "-n", "3", "--json", "-"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   EXPECT_EQ(ended.json()["context"]["dropped"], 0);
@@ -45,7 +45,7 @@ TEST_F(Generate, AWindowBeyondTheTrainedLengthIsAllowedAndWarnedOf) {
   EXPECT_NE(read.err.find("wider than the 512"), std::string::npos) << read.err;
 }
 
-TEST_F(Generate, StopsSeedsAndLengths) {
+TEST_F(ProgramGenerate, StopsSeedsAndLengths) {
   const Words base{"generate", "-m", stories, "-p", "Once upon a time", "--json", "-"};
   const Json stopped = run(base + Words{"--stop", "Lily", "--stop", "zzz"}).json();
   EXPECT_EQ(stopped["end"], "stop");
@@ -59,7 +59,7 @@ TEST_F(Generate, StopsSeedsAndLengths) {
   EXPECT_NE(penalised["text"], run(base + Words{"-n", "200"}).json()["text"]);
 }
 
-TEST_F(Generate, LlamaCppSpellings) {
+TEST_F(ProgramGenerate, LlamaCppSpellings) {
   const auto context = [&](const Words& words) {
     const Ended ended = run(Words{"generate", "-m", stories, "-p", "a", "-n", "1", "--json", "-"} + words);
     EXPECT_EQ(ended.status, 0) << ended.err;
@@ -67,13 +67,16 @@ TEST_F(Generate, LlamaCppSpellings) {
   };
   EXPECT_EQ(context({"--keep", "8"})["attention"], "streaming:window=512,sinks=8");
   EXPECT_EQ(context({"--keep", "8", "--attention", "streaming:window=100"})["attention"], "streaming:window=100,sinks=8");
+  EXPECT_EQ(context({"-c", "1k"})["attention"], "streaming:window=1024,sinks=4");
+  EXPECT_EQ(context({"-c", "96", "--keep", "0"})["attention"], "streaming:window=96,sinks=0");
+  EXPECT_EQ(context({"-c", "96", "--attention", "window"})["attention"], "window:window=96");
   EXPECT_EQ(context({"--rope-freq-base", "40000"})["position"], "rope:base=40000");
   EXPECT_EQ(context({"--rope-freq-scale", "0.25"})["position"], "linear:factor=4");
   const std::string yarn = context({"--rope-scaling", "yarn", "--rope-freq-scale", "0.5", "--yarn-orig-ctx", "256"})["position"];
   EXPECT_EQ(yarn.rfind("yarn:factor=2,original=256,", 0), 0U) << yarn;
 }
 
-TEST_F(Generate, AChatGoesOnPastTheWindow) {
+TEST_F(ProgramGenerate, AChatGoesOnPastTheWindow) {
   const Ended ended =
       run({"generate", "-m", smollm, "--chat", "--attention", "streaming:window=48,sinks=4", "-n", "8", "--json", "-"},
           "My name is Ann.\nWhat is two plus two?\nThank you.\n");
@@ -87,7 +90,7 @@ TEST_F(Generate, AChatGoesOnPastTheWindow) {
   EXPECT_NE(ended.err.find("48 kept"), std::string::npos) << ended.err;
 }
 
-using Resume = Program;
+using ProgramResume = Program;
 
 std::map<std::string, std::string> tensors(const std::string& path) {
   const MappedFile file(path);
@@ -97,7 +100,7 @@ std::map<std::string, std::string> tensors(const std::string& path) {
   return out;
 }
 
-TEST_F(Resume, ASavedStateGoesOnToTheBit) {
+TEST_F(ProgramResume, ASavedStateGoesOnToTheBit) {
   for (const std::string attention : {"full", "streaming:window=100,sinks=4", "window:window=64"}) {
     const Words method{"-m", stories, "--attention", attention};
     ASSERT_EQ(run(Words{"read", book, "--save", at("s"), "-q"} + method).status, 0);
@@ -114,7 +117,7 @@ TEST_F(Resume, ASavedStateGoesOnToTheBit) {
   }
 }
 
-TEST_F(Resume, ASavedAnswerGoesOnWhereItEnded) {
+TEST_F(ProgramResume, ASavedAnswerGoesOnWhereItEnded) {
   const Words generate{"generate", "-m", stories, "--json", "-", "-q"};
   const Json whole = run(generate + Words{"-p", "Once", "-n", "20"}).json();
   Json ids = run(generate + Words{"-p", "Once", "-n", "12", "--save", at("s")}).json()["ids"];
@@ -123,16 +126,16 @@ TEST_F(Resume, ASavedAnswerGoesOnWhereItEnded) {
   EXPECT_EQ(ids, whole["ids"]);
 }
 
-TEST_F(Resume, AStateOfTheRealModelVerifies) {
+TEST_F(ProgramResume, AStateOfTheRealModelVerifies) {
   ASSERT_EQ(run({"read", book, "-m", smollm, "--max-tokens", "40", "--save", at("s"), "-q"}).status, 0);
   const Ended verify = run({"state", "verify", at("s"), "-m", smollm});
   EXPECT_EQ(verify.status, 0) << verify.err;
   EXPECT_NE(verify.out.find("goes on from token 40"), std::string::npos) << verify.out;
 }
 
-using Interrupt = Program;
+using ProgramInterrupt = Program;
 
-/// Sends the signal as soon as the child has said `word` in its progress... which a pipe hears late; so a moment after it began.
+/// Sends the signal so many seconds after the program began.
 Ended interrupt(const Words& words, int signal, double seconds) {
   Child child(words);
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
@@ -140,7 +143,7 @@ Ended interrupt(const Words& words, int signal, double seconds) {
   return child.wait();
 }
 
-TEST_F(Interrupt, AReadKeepsWhatWasRead) {
+TEST_F(ProgramInterrupt, AReadKeepsWhatWasRead) {
   const std::string endless = write("endless.txt", tale(40'000));
   Ended ended;
   // The program listens once its options are read; on a busy machine that takes a while.
@@ -156,7 +159,7 @@ TEST_F(Interrupt, AReadKeepsWhatWasRead) {
   EXPECT_EQ(run({"state", "info", at("s"), "--json", "-"}).json()["tokens"], json["tokens"]);
 }
 
-TEST_F(Interrupt, AnAnswerKeepsWhatWasMade) {
+TEST_F(ProgramInterrupt, AnAnswerKeepsWhatWasMade) {
   Ended ended;
   for (double wait = 2; wait < 60; wait *= 2) {
     ended = interrupt({"generate", "-m", stories, "-p", "Once", "-n", "-1", "--ignore-eos", "--json", at("j")}, SIGINT, wait);
@@ -168,7 +171,7 @@ TEST_F(Interrupt, AnAnswerKeepsWhatWasMade) {
   EXPECT_EQ(ended.out, json["text"].get<std::string>() + "\n");
 }
 
-TEST_F(Interrupt, AKillWhileSavingLeavesTheOldFileOrTheNewOne) {
+TEST_F(ProgramInterrupt, AKillWhileSavingLeavesTheOldFileOrTheNewOne) {
   ASSERT_EQ(run({"read", book, "-m", stories, "--max-tokens", "50", "--save", at("s"), "-q"}).status, 0);
   const std::string old = read_text(at("s"));
   const Words words{"read", book, "-m", stories, "--attention", "full", "--save", at("s"), "-q"};

@@ -36,9 +36,9 @@ std::set<std::string> documented(const std::string& command) {
   return out;
 }
 
-using Documentation = Program;
+using ProgramPages = Program;
 
-TEST_F(Documentation, ReadSaysWhatItWrites) {
+TEST_F(ProgramPages, ReadSaysWhatItWrites) {
   const Ended one = run({"read", book, "-m", llama, "--json", "-", "--save", at("s")});
   ASSERT_EQ(one.status, 0) << one.err;
   auto fields = fields_of(one.json());
@@ -66,7 +66,7 @@ TEST_F(Documentation, ReadSaysWhatItWrites) {
   EXPECT_EQ(fields_of(runs["runs"][1]), fields_of(json));
 }
 
-TEST_F(Documentation, GenerateSaysWhatItWrites) {
+TEST_F(ProgramPages, GenerateSaysWhatItWrites) {
   const Ended text = run({"generate", "-m", stories, "-p", "Lily", "-n", "3", "--json", "-"});
   ASSERT_EQ(text.status, 0) << text.err;
   const Ended chat = run({"generate", "-m", smollm, "--chat", "-p", "Hi", "-n", "2", "--json", "-"});
@@ -79,7 +79,7 @@ TEST_F(Documentation, GenerateSaysWhatItWrites) {
   EXPECT_EQ(text.json()["end"], "length");
 }
 
-TEST_F(Documentation, StateSaysWhatItWrites) {
+TEST_F(ProgramPages, StateSaysWhatItWrites) {
   ASSERT_EQ(run({"read", book, "-m", llama, "--save", at("s"), "-q"}).status, 0);
   const Ended info = run({"state", "info", at("s"), "--json", "-"});
   const Ended verify = run({"state", "verify", at("s"), "-m", llama, "--json", "-"});
@@ -90,7 +90,7 @@ TEST_F(Documentation, StateSaysWhatItWrites) {
   EXPECT_EQ(info.json()["text"], "book.txt");
 }
 
-TEST_F(Documentation, ListSaysWhatItWrites) {
+TEST_F(ProgramPages, ListSaysWhatItWrites) {
   const Ended list = run({"list", "--json", "-"});
   ASSERT_EQ(list.status, 0) << list.err;
   EXPECT_EQ(fields_of(list.json()), documented("list"));
@@ -99,14 +99,14 @@ TEST_F(Documentation, ListSaysWhatItWrites) {
   EXPECT_EQ(run({"list"}).out.find(" \n"), std::string::npos) << "blanks at a line's end";
 }
 
-TEST_F(Documentation, BenchSaysWhatItWrites) {
+TEST_F(ProgramPages, BenchSaysWhatItWrites) {
   const Ended bench = run({"bench", "-m", llama, "--prompt", "20", "--generate", "3", "--repeat", "2", "--json", "-"});
   ASSERT_EQ(bench.status, 0) << bench.err;
   EXPECT_EQ(fields_of(bench.json()), documented("bench"));
   EXPECT_EQ(bench.json()["prefill_runs"].size(), 2U);
 }
 
-TEST_F(Documentation, BenchBesidePeersFitsTheProgram) {  // bench/peers.py's command, with its words filled in
+TEST_F(ProgramPages, BenchBesidePeersFitsTheProgram) {  // bench/peers.py's command, with its words filled in
   const std::string script = read_text(LONGVIEW_SOURCE "/bench/peers.py");
   std::smatch found;
   ASSERT_TRUE(std::regex_search(script, found, std::regex("OURS = \"build/longview ([^\"]+)\"")));
@@ -123,15 +123,15 @@ TEST_F(Documentation, BenchBesidePeersFitsTheProgram) {  // bench/peers.py's com
     EXPECT_TRUE(ended.json().contains((*it)[1].str())) << (*it)[1];
 }
 
-TEST_F(Documentation, MethodsPageIsCurrent) {
+TEST_F(ProgramPages, MethodsPageIsCurrent) {
   const Ended page = run({"list", "--markdown"});
   ASSERT_EQ(page.status, 0) << page.err;
   EXPECT_EQ(page.out, read_text(LONGVIEW_SOURCE "/docs/methods.md")) << "run: build/longview list --markdown >docs/methods.md";
 }
 
-using Output = Program;
+using ProgramOutput = Program;
 
-TEST_F(Output, WordsAndJsonDoNotMix) {
+TEST_F(ProgramOutput, WordsAndJsonDoNotMix) {
   const Ended json = run({"read", book, "-m", llama, "--json", "-"});
   EXPECT_EQ(json.json()["book"], "book.txt");
   EXPECT_NE(json.err.find("tokens/s"), std::string::npos);
@@ -141,7 +141,7 @@ TEST_F(Output, WordsAndJsonDoNotMix) {
   EXPECT_EQ(run({"generate", "-m", stories, "-p", "Once", "-n", "2", "-q"}).err, "");
 }
 
-TEST_F(Output, HelpIsThereForEveryCommand) {
+TEST_F(ProgramOutput, HelpIsThereForEveryCommand) {
   for (const Words& words : std::vector<Words>{{}, {"read"}, {"generate"}, {"state"}, {"state", "info"}, {"list"}, {"bench"}}) {
     const Ended help = run(words + Words{"--help"});
     EXPECT_EQ(help.status, 0);
@@ -149,25 +149,25 @@ TEST_F(Output, HelpIsThereForEveryCommand) {
   }
 }
 
-TEST_F(Output, AFullStandardOutputIsAnError) {
+TEST_F(ProgramOutput, AFullStandardOutputIsAnError) {
   const std::string command = std::string("'") + LONGVIEW_PROGRAM + "' list >/dev/full 2>/dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
 }
 
-TEST_F(Output, OneRunInsideTheTrainedLengthSaysThatNothingLiesPastIt) {
+TEST_F(ProgramOutput, OneRunInsideTheTrainedLengthSaysThatNothingLiesPastIt) {
   const Ended ended = run({"read", book, "-m", stories, "--max-tokens", "100", "-q"});
   EXPECT_NE(ended.out.find("stays inside the model's trained length (100 of 512 tokens)"), std::string::npos) << ended.out;
   EXPECT_EQ(ended.out.find("The loss of"), std::string::npos) << ended.out;
 }
 
-TEST_F(Output, OneTokenHasNoLoss) {
+TEST_F(ProgramOutput, OneTokenHasNoLoss) {
   const Ended ended = run({"read", book, "-m", stories, "--max-tokens", "1", "--json", "-"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   EXPECT_TRUE(ended.json()["nll"].is_null());
   EXPECT_TRUE(ended.json()["perplexity"].is_null());
 }
 
-TEST_F(Output, SeveralBooksAndJoin) {
+TEST_F(ProgramOutput, SeveralBooksAndJoin) {
   const std::string other = write("other.txt", tale(9));
   const Json apart = run({"read", book, other, "-m", stories, "--json", "-", "-q"}).json();
   const Json joined = run({"read", book, other, "-m", stories, "--join", "--json", "-", "-q"}).json();
@@ -178,7 +178,7 @@ TEST_F(Output, SeveralBooksAndJoin) {
               3);
 }
 
-TEST_F(Output, ReportIsWritten) {
+TEST_F(ProgramOutput, ReportIsWritten) {
   const Ended ended = run({"read", book, "-m", llama, "--report", at("r.html"), "-q"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   EXPECT_EQ(read_text(at("r.html")).rfind("<!doctype html>", 0), 0U);
