@@ -84,9 +84,9 @@ void complete(const GenerateCommand& command, const Opened& opened, const std::s
 std::optional<std::string> prompt_of(const GenerateCommand& command) {
   if (command.prompt) return command.prompt;
   const bool is_piped = command.file.empty() && command.state.empty() && !command.chat && ::isatty(0) == 0;
-  if (command.file == "-" || is_piped) return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  if (is_piped) return std::string(std::istreambuf_iterator<char>(std::cin), {});  // may be empty
   if (command.file.empty()) return std::nullopt;
-  return std::string(Document(std::filesystem::path(command.file)).text());
+  return std::string(Document(text_path(command.file, {command.save, command.json})).text());
 }
 
 void check(const GenerateCommand& command) {

@@ -67,7 +67,8 @@ void add_model_options(CLI::App& app, SharedOptions& options) {
 }
 
 void check_writable(std::string_view option, const std::string& path) {
-  if (path.empty() || path == "-") return;
+  std::error_code none;
+  if (path.empty() || path == "-" || std::filesystem::is_character_file(path, none) || std::filesystem::is_fifo(path, none)) return;
   const std::filesystem::path parent = std::filesystem::path(path).parent_path(), folder = parent.empty() ? "." : parent;
   LV_CHECK(!std::filesystem::is_directory(path), "[{}] '{}' is a folder; give a file", option, path);
   LV_CHECK(std::filesystem::is_directory(folder), "[{}] cannot write '{}': there is no folder '{}'", option, path, folder.string());
@@ -106,6 +107,14 @@ std::filesystem::path find_model(const std::string& name_or_path) {
   const auto at = std::find(starts.begin(), starts.end(), near);
   fail("[model] '{}' is no file and no known model{}; known: {}", name_or_path,
        near.empty() ? "" : fmt::format("; did you mean '{}'?", names[static_cast<size_t>(at - starts.begin())]), listed(names));
+}
+
+std::filesystem::path text_path(const std::string& path, const std::vector<std::string>& written) {
+  std::error_code none;
+  for (const auto& other : written)
+    LV_CHECK(other.empty() || !std::filesystem::is_regular_file(other, none) || !std::filesystem::equivalent(path, other, none),
+             "[text] '{}' is read and would be written over; give another file to write", path);
+  return path == "-" ? "/dev/stdin" : path;
 }
 
 std::filesystem::path default_book() {

@@ -49,6 +49,8 @@ std::vector<std::pair<std::string, std::filesystem::path>> known_models();
 /// A path as it is, a name from known_models(), or the default; an unknown name is an error that lists the known ones.
 std::filesystem::path find_model(const std::string& name_or_path);
 std::filesystem::path default_book();
+/// A text's path as it is given, - for standard input. Throws when it is one of the files that will be written.
+std::filesystem::path text_path(const std::string& path, const std::vector<std::string>& written);
 
 /// The settings that the options ask for, "" where they ask for none. Throws on options that contradict each other.
 std::string asked_position(const SharedOptions& options, const ModelConfig& config);

@@ -210,7 +210,7 @@ std::vector<std::vector<Document>> texts_of(const ReadCommand& command) {
   std::vector<std::vector<Document>> out;
   for (const auto& book : command.books) {
     if (out.empty() || !command.join) out.emplace_back();
-    out.back().emplace_back(std::filesystem::path(book));
+    out.back().emplace_back(text_path(book, {command.save, command.report, command.json}));
   }
   if (out.empty()) out.push_back({Document(default_book())});
   return out;
@@ -249,7 +249,7 @@ void read(const ReadCommand& command) {
 void add_read(CLI::App& program) {
   auto command = std::make_shared<ReadCommand>();
   auto* app = program.add_subcommand("read", "stream texts through a model in bounded memory: loss by position, speed, memory");
-  app->add_option("book", command->books, "text files; none: the demo book")->type_name("FILE");
+  app->add_option("book", command->books, "text files, -: standard input; none: the demo book")->type_name("FILE");
   add_model_options(*app, *command);
   add_method_options(*app, *command);
   app->add_option("--method", command->methods,

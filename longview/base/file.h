@@ -15,6 +15,7 @@ namespace longview {
 void release_pages(std::span<const uint8_t> part);
 
 /// A read-only mapping of a whole file; copies share it. Throws on a missing file or a folder; an empty file maps to no bytes.
+/// A pipe is read to its end and kept in memory.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -32,7 +33,8 @@ class MappedFile {
 /// The whole file as text. Throws on a missing file or a folder.
 std::string read_text(const std::filesystem::path& path);
 
-/// Writes a file so that a crash at any moment leaves the old content or the new one: a temporary beside it, fsync, rename.
+/// Writes a file so that a crash at any moment leaves the old content or the new one: a temporary beside it, fsync, rename. A link
+/// stays and what it points to is written; a device or a pipe is written to as it is.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

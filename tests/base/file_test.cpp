@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,39 @@ TEST(AtomicFile, SaysWhyItCannotWrite) {
   const Folder folder;
   EXPECT_NE(message([&] { write_file(folder / "no/such/x", "a"); }).find("No such file"), std::string::npos);
   EXPECT_NE(message([&] { write_file(folder / ".", "a"); }).find("is a folder"), std::string::npos);
+}
+
+TEST(MappedFile, APipeIsReadToItsEnd) {
+  const Folder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const std::string content(300'000, 'p');
+  std::thread writer([&] { std::ofstream(folder / "pipe") << content; });
+  const MappedFile file(folder / "pipe");
+  writer.join();
+  EXPECT_EQ(file.text(), content);
+  release_pages(file.bytes());
+  EXPECT_EQ(file.text(), content);
+}
+
+TEST(AtomicFile, APipeIsWrittenToAndStaysAPipe) {  // as a device is: /dev/null must not become a file
+  const Folder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = read_text(folder / "pipe"); });
+  write_file(folder / "pipe", "through");
+  reader.join();
+  EXPECT_EQ(got, "through");
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  EXPECT_EQ(folder.files(), 1u);
+}
+
+TEST(AtomicFile, ALinkStaysAndItsTargetIsWritten) {
+  const Folder folder;
+  write_file(folder / "target", "old");
+  fs::create_symlink("target", folder / "link");
+  write_file(folder / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(read_text(folder / "target"), "new");
 }
 
 /// Runs `body` in a child process; its return value is the child's exit code.

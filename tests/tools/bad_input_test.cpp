@@ -89,6 +89,14 @@ TEST_F(ProgramErrors, FilesThatCannotBeWritten) {
   expect_error({"generate", "-m", stories, "-p", "a", "-n", "4", "--save", at("s")}, {"s", "File too large"}, 1'000);
 }
 
+TEST_F(ProgramErrors, ATextIsNotWrittenOver) {
+  const std::string before = read_text(book);
+  for (const char* option : {"--save", "--json", "--report"})
+    expect_error({"read", book, "-m", stories, option, at("./book.txt")}, {"book.txt", "written over"});
+  expect_error({"generate", "-f", book, "-m", stories, "--save", book}, {"book.txt", "written over"});
+  EXPECT_EQ(read_text(book), before);
+}
+
 TEST_F(ProgramErrors, States) {
   ASSERT_EQ(run({"read", book, "-m", llama, "--save", at("s"), "-q"}).status, 0);
   const std::string bytes = read_text(at("s"));

@@ -178,6 +178,12 @@ TEST_F(ProgramOutput, SeveralBooksAndJoin) {
               3);
 }
 
+TEST_F(ProgramOutput, ABookMayComeThroughAPipe) {
+  const Ended piped = Child({"read", "-", "-m", stories, "--json", "-", "-q"}, tale(60)).wait();
+  ASSERT_EQ(piped.status, 0) << piped.err;
+  EXPECT_EQ(piped.json()["nll"], run({"read", book, "-m", stories, "--json", "-", "-q"}).json()["nll"]);
+}
+
 TEST_F(ProgramOutput, ReportIsWritten) {
   const Ended ended = run({"read", book, "-m", llama, "--report", at("r.html"), "-q"});
   ASSERT_EQ(ended.status, 0) << ended.err;
