@@ -28,6 +28,7 @@ constexpr Width kWidths[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}
 // Parsing that refuses a key given twice, which readers would understand differently.
 Json parse_header(std::string_view text, const std::string& where) {
   std::vector<std::set<std::string>> open;
+  LV_CHECK(text.find('\0') == std::string_view::npos, "[safetensors] {}: its header has a NUL byte", where);
   try {
     return Json::parse(text.begin(), text.end(), [&](int depth, Json::parse_event_t event, Json& parsed) {
       LV_CHECK(depth <= 4, "[safetensors] {}: its header nests deeper than a header can", where);

@@ -23,7 +23,8 @@ Tensor advance(const Transformer& model, const Method& method, const Segment& se
   const Tensor hidden = out.hidden[0];  // [T,E]
   if (hidden.size(0) == 0) return hidden;
   session.hidden = hidden.narrow(0, hidden.size(0) - 1, 1).clone();
-  const auto* id = segment.ids.data_ptr<int64_t>();
+  const Tensor ids = segment.ids.contiguous();  // [1,T]
+  const auto* id = ids.data_ptr<int64_t>();
   for (int64_t t = 0; t < segment.ids.size(1); ++t) {
     session.digest = digest_with(session.digest, static_cast<Id>(id[t]));
     session.recent.push_back(static_cast<Id>(id[t]));

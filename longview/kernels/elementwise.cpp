@@ -45,7 +45,8 @@ Tensor nll(const Tensor& logits, const Tensor& targets) {
   const int64_t T = logits.size(0), V = logits.size(1);
   Tensor out = at::empty({T}, at::kDouble);  // [T]
   const float* x = logits.data_ptr<float>();
-  const auto* target = targets.data_ptr<int64_t>();
+  const Tensor side_by_side = targets.contiguous();  // [T]
+  const auto* target = side_by_side.data_ptr<int64_t>();
   double* to = out.data_ptr<double>();
   at::parallel_for(0, T, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

@@ -129,7 +129,8 @@ Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outp
 
 Tensor rows(const Weight& weight, const Tensor& ids) {
   Tensor out = at::empty({ids.size(0), weight.inputs});  // [T,I]
-  const auto* id = ids.data_ptr<int64_t>();
+  const Tensor side_by_side = ids.contiguous();          // [T]
+  const auto* id = side_by_side.data_ptr<int64_t>();
   for (int64_t t = 0; t < ids.size(0); ++t) {
     LV_CHECK(id[t] >= 0 && id[t] < weight.outputs, "[embedding] id {} is outside the vocabulary of {}", id[t], weight.outputs);
     unpack_row(weight, id[t], out.data_ptr<float>() + t * weight.inputs);

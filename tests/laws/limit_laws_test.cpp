@@ -1,0 +1,123 @@
+// Where one method must become another: limits of the attention methods, and streaming against its paper, token by token.
+#include "longview/attention/scored.h"
+#include "tests/kernels/error.h"
+#include "tests/laws/cases.h"
+
+namespace longview {
+namespace {
+
+using namespace testing;  // NOLINT: the cases
+
+constexpr Shape kShape{1, 6, 2, 150, 16};
+
+Outcome run_with(const char* attention, const std::string& position, const Qkv& x, const std::vector<int64_t>& cuts) {
+  return run(*make_attention(attention), make_position(position, {x.q.size(3), 10000, kTrained}), x, cuts);
+}
+
+struct AttentionLimit : ::testing::TestWithParam<std::string> {
+  const Qkv x = random_qkv(kShape, 4);
+};
+
+TEST_P(AttentionLimit, AWindowAsLongAsTheTextIsFullToTheBit) {
+  for (const auto& cuts : {std::vector<int64_t>{150}, pieces(150, 64)})
+    EXPECT_TRUE(same_bits(run_with("window:window=150", GetParam(), x, cuts).out, run_with("full", GetParam(), x, cuts).out));
+}
+
+TEST_P(AttentionLimit, StreamingWithoutSinksIsAWindowToTheBit) {
+  for (const auto& cuts : {std::vector<int64_t>{150}, pieces(150, 64)})
+    EXPECT_TRUE(same_bits(run_with("streaming:window=40,sinks=0", GetParam(), x, cuts).out,
+                          run_with("window:window=40", GetParam(), x, cuts).out));
+}
+
+TEST_P(AttentionLimit, StreamingWithAWindowAsLongAsTheTextIsFull) {
+  const auto full = make_attention("full");
+  const auto position = make_position(GetParam(), {kShape.D, 10000, kTrained});
+  const Tensor plain = run(*full, position, x, {150}, {}, false).out,
+               exact = run(*full, position, in_double(x), {150}, {}, false).out;
+  EXPECT_TRUE(as_exact_as_plain(run_with("streaming:window=150", GetParam(), x, {150}).out, plain, exact));
+}
+
+TEST_P(AttentionLimit, AWindowForgetsWhatItDropped) {
+  const Tensor late = run_with("window:window=40", GetParam(), x, pieces(150, 1)).out.narrow(2, 149, 1);
+  const auto full = make_attention("full");
+  const auto position = make_position(GetParam(), {kShape.D, 10000, kTrained});
+  const Qkv rest = tokens(x, 110, 40);
+  const auto defined = [&](const Qkv& x) { return run(*full, position, x, {40}, {}, false).out.narrow(2, 39, 1); };
+  EXPECT_TRUE(as_exact_as_plain(late, defined(rest), defined(in_double(rest)))) << "the last 40 tokens alone give the same";
+}
+
+/// StreamingLLM as its paper tells it: a cache of keys that are not rotated; each new token is appended, the oldest that is no
+/// sink is evicted, keys are rotated by their place in the cache and the query by the last place.
+Tensor streaming_as_told(const Qkv& x, const Position& position, const std::vector<int64_t>& lengths, int64_t window,
+                         int64_t sinks) {
+  const int64_t repeat = x.q.size(1) / x.k.size(1);
+  std::vector<int64_t> cache;
+  std::vector<Tensor> outs;
+  const auto rotated = [&](const Tensor& y, const Tensor& places, const Tensor& theta) {  // [B,H,n,D]
+    const Tensor phi = places.to(at::kDouble).unsqueeze(-1) * theta;                      // [n,D/2]
+    const Tensor c = phi.cos().to(y.dtype()), s = phi.sin().to(y.dtype()), a = y.chunk(2, -1)[0], b = y.chunk(2, -1)[1];
+    return at::cat({a * c - b * s, b * c + a * s}, -1);
+  };
+  for (int64_t t = 0; t < x.q.size(2); ++t) {
+    cache.push_back(t);
+    if (static_cast<int64_t>(cache.size()) > window) cache.erase(cache.begin() + sinks);
+    const Tensor kept = at::tensor(cache, at::kLong), places = at::arange(kept.size(0), at::kLong);
+    const Tensor theta = position.theta(lengths[static_cast<size_t>(t)]);
+    const Tensor k = rotated(x.k.index_select(2, kept), places, theta).repeat_interleave(repeat, 1);  // [B,H,n,D]
+    const Tensor q = rotated(x.q.narrow(2, t, 1), places.narrow(0, places.size(0) - 1, 1), theta);    // [B,H,1,D]
+    const Tensor scale = position.scale(places.slice(0, -1), lengths[static_cast<size_t>(t)]) / std::sqrt(double(x.q.size(3)));
+    const Tensor weights = at::softmax(at::matmul(q, k.transpose(-1, -2)) * scale.to(q.dtype()), -1);
+    outs.push_back(at::matmul(weights, x.v.index_select(2, kept).repeat_interleave(repeat, 1)));
+  }
+  return at::cat(outs, 2);
+}
+
+TEST_P(AttentionLimit, StreamingIsWhatItsPaperTells) {
+  const int64_t T = 90;
+  const Qkv text = tokens(x, 0, T);
+  const auto position = make_position(GetParam(), {kShape.D, 10000, kTrained});
+  for (const auto& [window, sinks] : {std::pair{60, 4}, std::pair{23, 1}, std::pair{12, 11}}) {
+    const auto attention = make_attention(fmt::format("streaming:window={},sinks={}", window, sinks));
+    for (const auto& cuts : {std::vector<int64_t>{T}, pieces(T, 1), std::vector<int64_t>{2, 37, 51}}) {
+      const Outcome ours = run(*attention, position, text, cuts);
+      const Tensor exact = streaming_as_told(in_double(text), *position, ours.lengths, window, sinks);
+      EXPECT_TRUE(as_exact_as_plain(ours.out, streaming_as_told(text, *position, ours.lengths, window, sinks), exact));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, AttentionLimit, ::testing::ValuesIn(position_settings()),
+                         [](const auto& info) { return name_of(info.param); });
+
+TEST(FullAttention, IsTheSameToTheBitHoweverTheTextIsCut) {
+  const Qkv x = random_qkv({1, 6, 2, 1100, 24}, 6);
+  const Tensor one = run_with("full", "rope", x, {1100}).out;
+  EXPECT_TRUE(same_bits(one, run_with("full", "rope", x, pieces(1100, 64)).out));
+  EXPECT_TRUE(same_bits(one, run_with("full", "rope", x, {1, 510, 3, 1, 1, 333, 251}).out));
+  EXPECT_TRUE(same_bits(one, run_with("full", "rope", x, pieces(1100, 7)).out));
+}
+
+/// Bytes of the memory behind a state, room for more tokens included.
+size_t memory_behind(const State& state) {
+  size_t sum = 0;
+  for (const auto& [name, tensor] : state.tensors) sum += tensor.storage().nbytes();
+  return sum;
+}
+
+TEST(BoundedAttention, MemoryBehindTheStateStaysBoundedToo) {
+  const Shape shape{1, 2, 1, 64, 8};
+  const Qkv x = random_qkv(shape, 7);
+  const auto position = make_position("rope", {shape.D, 10000, kTrained});
+  for (const auto& setting : attention_settings()) {
+    const auto attention = make_attention(setting);
+    if (!attention->bound() || *attention->bound() > 64) continue;
+    State state;
+    for (int round = 0; round < 12; ++round) {
+      state = run(*attention, position, x, pieces(64, round % 2 == 0 ? 16 : 1), std::move(state)).state;
+      EXPECT_LE(memory_behind(state), static_cast<size_t>(2 * 2 * (*attention->bound() + 64) * shape.D * 4)) << setting;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longview
