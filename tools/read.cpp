@@ -82,8 +82,13 @@ std::string remembers(const Method& method) {
   return std::string(find(attentions(), "attention", parse_setting(method.attention->setting).name).remembers);
 }
 
-Json json_of(const ReadResult& result, const ReadRun& run, const std::string& book, const Method& method,
-             const ModelConfig& config) {
+/// Resident memory after a tenth of the text and at its end: whether reading takes more the longer the text is.
+struct MemoryTrace {
+  int64_t tenth = 0, end = 0;  // bytes
+};
+
+Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& memory, const std::string& book,
+             const Method& method, const ModelConfig& config) {
   const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
@@ -101,6 +106,8 @@ Json json_of(const ReadResult& result, const ReadRun& run, const std::string& bo
           {"seconds", run.seconds},
           {"state_bytes", run.state_bytes},
           {"rss_peak_bytes", run.rss_peak_bytes},
+          {"rss_tenth_bytes", memory.tenth},
+          {"rss_end_bytes", memory.end},
           {"interrupted", result.is_interrupted}};
 }
 
@@ -150,8 +157,12 @@ ReadRun run_of(const ReadResult& result, const Method& method, const Session& se
 Done read_one(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
   const auto& config = opened.model->config();
   announce(command, method, text, config);
-  Progress progress(static_cast<int64_t>(text.ids.size()), "tokens", progress_output(command));
+  reset_rss_peak();
+  MemoryTrace memory;
+  const auto total = static_cast<int64_t>(text.ids.size());
+  Progress progress(total, "tokens", progress_output(command));
   ReadOptions options{command.chunk, edges_of(command.buckets), [&](int64_t tokens, double nll) {
+                        if (memory.tenth == 0 && tokens >= total / 10) memory.tenth = rss_bytes();
                         progress.update(tokens, fmt::format("loss {:.2f}", nll));
                         return !interrupted();
                       }};
@@ -160,18 +171,19 @@ Done read_one(const ReadCommand& command, const Opened& opened, const Method& me
   reader.read(text.ids);
   const ReadResult result = reader.finish();
   progress.finish();
+  memory.end = rss_bytes();
   const ReadRun run = run_of(result, method, session);
   print(command, bucket_table(result));
   print(command,
-        fmt::format("  {} nats a token, {} tokens/s, {} of state, {} resident at most{}\n",
+        fmt::format("  {} nats a token, {} tokens/s, {} of state, {} resident at most ({} after a tenth, {} at the end){}\n",
                     result.predicted > 0 ? fmt::format("loss {:.4f}", result.nll) : "nothing was scored, no",
                     with_commas(run.tokens_per_second, run.tokens_per_second < 10 ? 1 : 0), bytes_text(run.state_bytes),
-                    bytes_text(run.rss_peak_bytes), result.is_interrupted ? "; interrupted: this is what was read so far" : ""));
+                    bytes_text(run.rss_peak_bytes), bytes_text(memory.tenth), bytes_text(memory.end), result.is_interrupted ? "; interrupted: this is what was read so far" : ""));
   if (!command.save.empty()) {
     save_session(command.save, session, method, config, opened.checkpoint.fingerprint, text.name);
     print(command, fmt::format("  saved to {}; go on with: longview generate --state {}\n", command.save, command.save));
   }
-  return {run, json_of(result, run, text.name, method, config)};
+  return {run, json_of(result, run, memory, text.name, method, config)};
 }
 
 /// What the runs show, in one sentence. Of one run that stayed inside the trained length the table has said all but that.

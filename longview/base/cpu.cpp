@@ -70,4 +70,11 @@ std::string instruction_set() {
 int64_t rss_bytes() { return status_bytes("VmRSS:"); }
 int64_t rss_peak_bytes() { return status_bytes("VmHWM:"); }
 
+void reset_rss_peak() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
+
 }  // namespace longview

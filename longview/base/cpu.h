@@ -17,5 +17,7 @@ std::string instruction_set();
 /// Resident memory of this process in bytes: now, and its peak so far (0 where the system does not tell).
 int64_t rss_bytes();
 int64_t rss_peak_bytes();
+/// Gives freed memory back to the system and lets the peak begin anew from what is resident now.
+void reset_rss_peak();
 
 }  // namespace longview

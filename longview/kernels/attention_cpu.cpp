@@ -189,7 +189,10 @@ void attend_spans(const Call& call) {
       }
   const int64_t size = partial_size(call.D);
   std::vector<float> parts(items.size() * size), sum(size);
-  at::parallel_for(0, static_cast<int64_t>(items.size()), 1, [&](int64_t begin, int64_t end) {
+  int64_t keys = 0;
+  for (const auto& set : *call.sets) keys = std::max(keys, set.k.size(2));
+  const int64_t grain = keys <= kTile ? static_cast<int64_t>(items.size()) : 1;  // one tile a head is not worth waking threads
+  at::parallel_for(0, static_cast<int64_t>(items.size()), grain, [&](int64_t begin, int64_t end) {
     Scratch& scratch = scratch_of(call, 0);
     for (int64_t n = begin; n < end; ++n) {
       const SpanItem& item = items[n];

@@ -6,6 +6,7 @@ namespace longview::kernels {
 namespace {
 
 constexpr int64_t kFewRows = 4;    // up to here the weights are read once and never stored as f32
+constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
 constexpr int64_t kRowBlock = 96;  // rows a work item covers: keeps the threads level when there are few panels
 
 struct Product {  // one weight of the call
@@ -42,13 +43,15 @@ std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weigh
   const bool is_few = total <= kFewRows;
   const int64_t blocks = is_few ? 2 : (total + kRowBlock - 1) / kRowBlock;  // few rows: an item is half a panel
   std::vector<Product> products;
-  int64_t items = 0;
+  int64_t items = 0, work = 0;
   for (size_t w = 0; w < weights.size(); ++w) {
     LV_CHECK(weights[w]->inputs == inputs, "[linear] the weight takes {} inputs; x is {}", weights[w]->inputs, shape_text(x));
     products.push_back({weights[w], at::empty({total, weights[w]->outputs}), w < biases.size() ? biases[w] : Tensor(), items});
     items += weights[w]->panels() * blocks;
+    work += total * inputs * weights[w]->outputs;
   }
-  at::parallel_for(0, items, 1, [&](int64_t begin, int64_t end) {
+  const int64_t grain = items * kLeastWork / std::max<int64_t>(work, 1) + 1;
+  at::parallel_for(0, items, grain, [&](int64_t begin, int64_t end) {
     thread_local std::vector<float> scratch;
     if (!is_few && static_cast<int64_t>(scratch.size()) < inputs * kPanel) scratch.resize(inputs * kPanel);
     size_t w = 0;
