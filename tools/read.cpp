@@ -87,8 +87,8 @@ struct MemoryTrace {
   int64_t tenth = 0, end = 0;  // bytes
 };
 
-Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& memory, const std::string& book,
-             const Method& method, const ModelConfig& config) {
+Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& memory, const std::string& book, const Method& method,
+             const ModelConfig& config) {
   const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
@@ -178,7 +178,8 @@ Done read_one(const ReadCommand& command, const Opened& opened, const Method& me
         fmt::format("  {} nats a token, {} tokens/s, {} of state, {} resident at most ({} after a tenth, {} at the end){}\n",
                     result.predicted > 0 ? fmt::format("loss {:.4f}", result.nll) : "nothing was scored, no",
                     with_commas(run.tokens_per_second, run.tokens_per_second < 10 ? 1 : 0), bytes_text(run.state_bytes),
-                    bytes_text(run.rss_peak_bytes), bytes_text(memory.tenth), bytes_text(memory.end), result.is_interrupted ? "; interrupted: this is what was read so far" : ""));
+                    bytes_text(run.rss_peak_bytes), bytes_text(memory.tenth), bytes_text(memory.end),
+                    result.is_interrupted ? "; interrupted: this is what was read so far" : ""));
   if (!command.save.empty()) {
     save_session(command.save, session, method, config, opened.checkpoint.fingerprint, text.name);
     print(command, fmt::format("  saved to {}; go on with: longview generate --state {}\n", command.save, command.save));

@@ -5,9 +5,9 @@
 namespace longview::kernels {
 namespace {
 
-constexpr int64_t kFewRows = 4;    // up to here the weights are read once and never stored as f32
+constexpr int64_t kFewRows = 4;          // up to here the weights are read once and never stored as f32
 constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
-constexpr int64_t kRowBlock = 96;  // rows a work item covers: keeps the threads level when there are few panels
+constexpr int64_t kRowBlock = 96;        // rows a work item covers: keeps the threads level when there are few panels
 
 struct Product {  // one weight of the call
   const Weight* weight;
