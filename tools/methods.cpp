@@ -8,7 +8,7 @@ namespace {
 /// The setting with one more value; an option that says what the setting says already is a contradiction.
 std::string with_value(const std::string& setting, const std::string& key, const std::string& value, const char* option) {
   const Setting parsed = parse_setting(setting);
-  LV_CHECK(parsed.values.count(key) == 0, "[{}] '{}' has {} already; give one of the two", option, setting, key);
+  LV_CHECK(!parsed.values.contains(key), "[{}] '{}' has {} already; give one of the two", option, setting, key);
   return fmt::format("{}{}{}={}", setting, parsed.values.empty() ? ":" : ",", key, value);
 }
 
