@@ -1,9 +1,14 @@
 #include "longview/base/cpu.h"
 
 #include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <fstream>
+#include <string_view>
 
 #include "longview/base/check.h"
 
@@ -19,6 +24,18 @@ bool advertises_amx_without_tiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (1u << 24)) == 0) return false;
   return !__get_cpuid_count(0x1D, 1, &a, &b, &c, &d) || (a | b | c) == 0;
+}
+
+/// bf16 tiles, and the system's leave to use them (asked for once; it holds for every thread of the process).
+bool has_amx() {
+  static const bool has = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned kBoth = (1u << 22) | (1u << 24);         // AMX-BF16 and AMX-TILE in leaf 7's edx
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kBoth) == kBoth &&
+           ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return has;
 }
 
 #if defined(__clang__)  // clang 14 does not know the levels
@@ -54,16 +71,18 @@ void prepare_process() {
 
 std::string instruction_set() {
 #if defined(__x86_64__)
-  std::string best = has_avx512() ? "avx512" : has_avx2() ? "avx2" : "baseline";
+  std::string best = has_avx512() && has_amx() ? "amx" : has_avx512() ? "avx512" : has_avx2() ? "avx2" : "baseline";
 #else
   std::string best = "baseline";
 #endif
   const char* asked = std::getenv("LONGVIEW_ISA");
   if (asked == nullptr || *asked == '\0') return best;
   const std::string wanted = asked;
-  LV_CHECK(wanted == "baseline" || wanted == "avx2" || wanted == "avx512",
-           "[cpu] LONGVIEW_ISA must be baseline, avx2 or avx512; got '{}'", wanted);
-  const auto rank = [](const std::string& name) { return name == "avx512" ? 2 : name == "avx2" ? 1 : 0; };
+  const auto rank = [](const std::string& name) {
+    static constexpr std::array<std::string_view, 4> kNames{"baseline", "avx2", "avx512", "amx"};
+    return std::find(kNames.begin(), kNames.end(), name) - kNames.begin();
+  };
+  LV_CHECK(rank(wanted) < 4, "[cpu] LONGVIEW_ISA must be baseline, avx2, avx512 or amx; got '{}'", wanted);
   return rank(wanted) < rank(best) ? wanted : best;
 }
 

@@ -11,7 +11,7 @@ namespace longview {
 /// It also tells the allocator to keep freed memory, since a reader frees and takes the same sizes for every chunk.
 void prepare_process();
 
-/// Widest instruction set our kernels may use here: "avx512", "avx2" or "baseline"; LONGVIEW_ISA lowers it.
+/// Widest instruction set our kernels may use here: "amx", "avx512", "avx2" or "baseline"; LONGVIEW_ISA lowers it.
 std::string instruction_set();
 
 /// Resident memory of this process in bytes: now, and its peak so far (0 where the system does not tell).

@@ -21,6 +21,7 @@ struct KeySet {
 
 /// q [B,H,Tq,D] not rotated -> [B,H,Tq,D], H a multiple of G: query head h reads key head h / (H/G).
 ///   out_i = sum_j softmax_j( scale_i <R_i q_i, R_j k_j> ) v_j      scale [Tq], 1/sqrt(D) included; a row that sees nothing is 0
+/// On the CPU a row does not depend on the rows beside it (with matrix tiles: among calls of more than 64 rows a key head).
 Tensor attention(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale);
 
 /// x [...,T,D] rotated by rows of cos and sin [T,M], in the dtype of x.

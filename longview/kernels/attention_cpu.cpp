@@ -1,6 +1,7 @@
 // Attention on the CPU (the online softmax of FlashAttention, arXiv:2205.14135). A set's keys are cut into spans of 512 and tiles
 // of 64 at multiples counted from the start of the text; spans are summed on their own and merged in order, which lets few rows
-// use all threads and makes the result independent of how the text was cut into calls.
+// use all threads and makes the result independent of how the text was cut into calls. Loops that have matrix tiles take them for many
+// rows only, so there a call of few rows differs from one of many in the last bits.
 #include <algorithm>
 #include <atomic>
 #include <limits>
@@ -27,6 +28,7 @@ struct Call {            // one call of attention, shared by its work items
 /// Rows [row, row+64) of a head as panels: rotated and scaled queries of one set, ranges, and the spread of the ranges.
 struct Group {
   std::vector<float> q = std::vector<float>(0);
+  std::vector<CacheLine> q_tiles = std::vector<CacheLine>(0);
   int64_t rows = 0;  // how many of the 64 there are
   int32_t from[kRows], to[kRows];
   int32_t least = 0, most = 0, common_from = 0, common_to = 0;  // union and intersection of the rows' ranges
@@ -108,8 +110,37 @@ std::pair<int64_t, int64_t> spans_of(const KeySet& set, const Call& call, int64_
 
 struct Scratch {
   std::vector<float> keys, scores, parts;
+  std::vector<CacheLine> k_tiles, v_tiles;
   std::vector<Group> groups;
 };
+
+/// How the loops want operands for many rows, if not as they are; narrow heads would be mostly padding.
+const Packing* packing_of(const Call& call) {
+  constexpr int64_t kLeastWidth = 32;
+  return call.rows() > kRows && call.D >= kLeastWidth ? loops().packing : nullptr;
+}
+
+struct KeyTile {
+  const float* v;
+  int64_t first;  // key that the tile begins with
+};
+
+/// Keys [first, next) into the scratch. Matrix tiles are summed in blocks, so there a tile that lacks its first keys (the text's
+/// multiples of 64 count) has nothing in their places.
+KeyTile load_keys(const Call& call, const KeySet& set, const HeadKeys& head, const float* v, int64_t first, int64_t next,
+                  Scratch& scratch) {
+  v += first * set.v.stride(2);
+  const Packing* packing = packing_of(call);
+  const int64_t lacking = packing != nullptr ? (set.first + first) % kTile : 0;
+  std::fill_n(scratch.keys.begin(), lacking * call.D, 0.0F);
+  loops().rotate_keys(head, first, next - first, scratch.keys.data() + lacking * call.D);
+  if (packing != nullptr) {
+    const int64_t end = lacking + next - first;
+    packing->rows(scratch.keys.data(), end, call.D, call.D, scratch.k_tiles.data());
+    packing->transposed(v, lacking, end, call.D, set.v.stride(2), scratch.v_tiles.data());
+  }
+  return {v, first - lacking};
+}
 
 /// One span of one set for `groups` groups of rows: their partial softmax, starting from nothing.
 void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std::span<Group> groups, int64_t span, Scratch& scratch,
@@ -123,14 +154,15 @@ void attend_span(const Call& call, const KeySet& set, int64_t b, int64_t g, std:
     const int64_t next = std::min(((set.first + first) / kTile + 1) * kTile - set.first, end);
     const auto sees = [&](const Group& group) { return group.least < next && group.most > first; };
     if (std::any_of(groups.begin(), groups.end(), sees)) {
-      loops().rotate_keys(head, first, next - first, scratch.keys.data());
+      const KeyTile tile = load_keys(call, set, head, v, first, next, scratch);
       for (size_t n = 0; n < groups.size(); ++n) {
         const Group& group = groups[n];
         if (!sees(group)) continue;
-        const bool is_masked = first < group.common_from || next > group.common_to;
-        loops().attend({group.q.data(), scratch.keys.data(), v + first * set.v.stride(2), next - first, first, call.D,
-                        set.v.stride(2), group.from, group.to, is_masked, group.rows,
-                        partial_at(parts + n * partial_size(call.D), call.D), scratch.scores.data()});
+        const bool is_masked = tile.first < group.common_from || next > group.common_to;
+        loops().attend({group.q.data(), scratch.keys.data(), tile.v, next - tile.first, tile.first, call.D, set.v.stride(2),
+                        group.from, group.to, is_masked, group.rows, partial_at(parts + n * partial_size(call.D), call.D),
+                        scratch.scores.data(), packing_of(call) != nullptr ? group.q_tiles.data() : nullptr, scratch.k_tiles.data(),
+                        scratch.v_tiles.data()});
       }
     }
     first = next;
@@ -150,8 +182,13 @@ void finish(const Call& call, int64_t b, int64_t g, int64_t row, const SoftmaxSu
 Scratch& scratch_of(const Call& call, int64_t parts) {
   thread_local Scratch scratch;
   scratch.keys.resize(kTile * call.D);
-  scratch.scores.resize(kTile * kRows);
+  scratch.scores.resize(std::max(kTile, call.D) * kRows);
   scratch.groups.resize(kGroups);
+  if (packing_of(call) != nullptr) {
+    scratch.k_tiles.resize(packed_bytes(kTile, call.D) / sizeof(CacheLine));
+    scratch.v_tiles.resize(packed_bytes(call.D, kTile) / sizeof(CacheLine));
+    for (auto& group : scratch.groups) group.q_tiles.resize(packed_bytes(kRows, call.D) / sizeof(CacheLine));
+  }
   if (static_cast<int64_t>(scratch.parts.size()) < parts * partial_size(call.D)) scratch.parts.resize(parts * partial_size(call.D));
   return scratch;
 }
@@ -163,7 +200,11 @@ void attend_rows(const Call& call, int64_t b, int64_t g, int64_t row) {
   float *sums = scratch.parts.data(), *parts = sums + kGroups * partial_size(call.D);
   for (int64_t n = 0; n < count; ++n) clear(partial_at(sums + n * partial_size(call.D), call.D), call.D);
   for (const auto& set : *call.sets) {
-    for (int64_t n = 0; n < count; ++n) load_group(call, set, b, g, row + n * kRows, scratch.groups[n]);
+    for (int64_t n = 0; n < count; ++n) {
+      Group& group = scratch.groups[n];
+      load_group(call, set, b, g, row + n * kRows, group);
+      if (const Packing* packing = packing_of(call)) packing->columns(group.q.data(), call.D, group.q_tiles.data());
+    }
     const auto [first, last] = spans_of(set, call, row, rows);
     for (int64_t span = first; span < last; ++span) {
       attend_span(call, set, b, g, {scratch.groups.data(), static_cast<size_t>(count)}, span, scratch, parts);

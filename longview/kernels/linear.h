@@ -28,7 +28,7 @@ Tensor unpack(const Weight& weight);
 Tensor rows(const Weight& weight, const Tensor& ids);  // int64 [T]
 
 /// x [...,I] f32 -> [...,O], one result a weight; biases may be undefined. All weights take the same inputs; they are computed
-/// side by side. On the CPU every element is one sum over the inputs in their order, whatever the number of rows.
+/// side by side. On the CPU a row's result does not depend on the others (with matrix tiles: among calls of more than 4 rows).
 std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases = {});
 Tensor linear(const Tensor& x, const Weight& weight);
 

@@ -1,4 +1,7 @@
-// Linear layer on the CPU: work items are panels of 64 outputs (half a panel for few rows) times blocks of rows.
+// Linear layer on the CPU: work items are panels of 64 outputs (some of them for tiles, half a one for few rows) times blocks of
+// rows, which keep the threads level; a thread takes its items of the same panels at once.
+#include <array>
+
 #include "longview/kernels/linear.h"
 #include "longview/kernels/loops.h"
 
@@ -7,7 +10,7 @@ namespace {
 
 constexpr int64_t kFewRows = 4;          // up to here the weights are read once and never stored as f32
 constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
-constexpr int64_t kRowBlock = 96;        // rows a work item covers: keeps the threads level when there are few panels
+constexpr int64_t kMostPanels = 3;       // panels whose tiles stay in the second cache while all rows pass
 
 struct Product {  // one weight of the call
   const Weight* weight;
@@ -33,6 +36,17 @@ PanelProduct panel_of(const Product& product, const Tensor& x, int64_t panel, in
   return out;
 }
 
+Tensor pack_rows(const Packing& packing, const Tensor& x) {
+  constexpr int64_t kBlock = 16;  // rows of a tile
+  const int64_t rows = x.size(0), inputs = x.size(1);
+  const Tensor tiles = at::empty({packed_bytes(rows, inputs)}, at::kByte);
+  at::parallel_for(0, (rows + kBlock - 1) / kBlock, 4, [&](int64_t begin, int64_t end) {
+    packing.rows(x.data_ptr<float>() + begin * kBlock * inputs, std::min(end * kBlock, rows) - begin * kBlock, inputs, inputs,
+                 tiles.data_ptr<uint8_t>() + packed_bytes(begin * kBlock, inputs));
+  });
+  return tiles;
+}
+
 }  // namespace
 
 std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
@@ -40,29 +54,40 @@ std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weigh
            shape_text(x));
   const int64_t inputs = x.size(-1), total = inputs > 0 ? x.numel() / inputs : 0;
   const Tensor flat = x.reshape({total, inputs}).contiguous();  // [T,I]
+  constexpr int64_t kLeastInputs = 32;                          // fewer would be mostly padding
   const bool is_few = total <= kFewRows;
-  const int64_t blocks = is_few ? 2 : (total + kRowBlock - 1) / kRowBlock;  // few rows: an item is half a panel
+  const Packing* packing = is_few || inputs < kLeastInputs ? nullptr : loops().packing;
+  const int64_t row_block = packing != nullptr ? 32 : 96, width = packing != nullptr ? kMostPanels : 1;
+  const int64_t blocks = is_few ? 2 : (total + row_block - 1) / row_block;
   std::vector<Product> products;
   int64_t items = 0, work = 0;
   for (size_t w = 0; w < weights.size(); ++w) {
     LV_CHECK(weights[w]->inputs == inputs, "[linear] the weight takes {} inputs; x is {}", weights[w]->inputs, shape_text(x));
     products.push_back({weights[w], at::empty({total, weights[w]->outputs}), w < biases.size() ? biases[w] : Tensor(), items});
-    items += weights[w]->panels() * blocks;
+    items += (weights[w]->panels() + width - 1) / width * blocks;
     work += total * inputs * weights[w]->outputs;
   }
+  const Tensor tiles = packing != nullptr ? pack_rows(*packing, flat) : Tensor();
+  const int64_t expanded_bytes =
+      packing != nullptr ? kMostPanels * packed_bytes(kPanel, std::min(inputs, kPieceInputs)) : inputs * kPanel * 4;
   const int64_t grain = items * kLeastWork / std::max<int64_t>(work, 1) + 1;
   at::parallel_for(0, items, grain, [&](int64_t begin, int64_t end) {
-    thread_local std::vector<float> scratch;
-    if (!is_few && static_cast<int64_t>(scratch.size()) < inputs * kPanel) scratch.resize(inputs * kPanel);
+    thread_local std::vector<CacheLine> scratch;
+    if (!is_few) scratch.resize(std::max<size_t>(scratch.size(), (expanded_bytes + sizeof(CacheLine) - 1) / sizeof(CacheLine)));
     size_t w = 0;
-    for (int64_t item = begin; item < end; ++item) {
+    for (int64_t item = begin, taken = 1; item < end; item += taken) {
       while (w + 1 < products.size() && item >= products[w + 1].first_item) ++w;
-      const int64_t local = item - products[w].first_item, panel = local / blocks, block = local % blocks;
-      const int64_t first = is_few ? 0 : block * kRowBlock;
-      PanelProduct product = panel_of(products[w], flat, panel, first, std::min(total - first, is_few ? total : kRowBlock));
-      product.expanded = scratch.data(), product.is_expanded = block > 0 && item > begin;
-      product.half = is_few ? static_cast<int>(block) : -1;
-      loops().multiply(product);
+      const int64_t local = item - products[w].first_item, panel = local / blocks * width, block = local % blocks;
+      taken = is_few ? 1 : std::min(blocks - block, end - item);
+      const int64_t first = is_few ? 0 : block * row_block, count = is_few ? total : std::min(total - first, taken * row_block);
+      std::array<PanelProduct, kMostPanels> panels;
+      const int64_t together = std::min(width, products[w].weight->panels() - panel);
+      for (int64_t n = 0; n < together; ++n) {
+        panels[n] = panel_of(products[w], flat, panel + n, first, count);
+        if (packing != nullptr) panels[n].x_tiles = tiles.data_ptr<uint8_t>() + packed_bytes(first, inputs);
+        panels[n].expanded = reinterpret_cast<float*>(scratch.data()), panels[n].half = is_few ? static_cast<int>(block) : -1;
+      }
+      loops().multiply(panels.data(), together);
     }
   });
   std::vector<Tensor> out;

@@ -8,6 +8,7 @@ namespace longview::kernels {
 const Loops& loops() {
   static const Loops& chosen = [&]() -> const Loops& {
 #if defined(__x86_64__)
+    if (instruction_set() == "amx") return loops_amx();
     if (instruction_set() == "avx512") return loops_avx512();
     if (instruction_set() == "avx2") return loops_avx2();
 #endif

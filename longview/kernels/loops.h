@@ -10,6 +10,10 @@ constexpr int64_t kTileKeys = 64;   // keys of an attention tile, at most
 constexpr int64_t kPanel = 64;      // outputs of a weight's panel
 constexpr int64_t kHalfPanel = 32;  // what few rows are multiplied by at a time
 
+struct alignas(64) CacheLine {  // what aligned buffers are made of
+  float at[16];
+};
+
 /// Keys of one head, not rotated: key j at k + j * stride_k; cos and sin rows of `pairs`.
 struct HeadKeys {
   const float *k, *cos, *sin;
@@ -30,7 +34,8 @@ struct AttentionTile {
   bool is_masked;            // some row does not see some key
   int64_t rows;              // how many of the 64 rows are there: the rest is not computed
   SoftmaxSums sums;
-  float* scores;  // scratch [64,64]
+  float* scores;                            // scratch [max(64,D),64]
+  const void *q_tiles, *k_tiles, *v_tiles;  // packed operands (pack_columns, pack_rows, pack_transposed), or null
 };
 
 enum class WeightForm : uint8_t { real32, real16, brain16, codes8, codes4 };
@@ -44,25 +49,37 @@ struct PanelProduct {
   const float *x, *bias;            // x [rows,inputs]; bias of the panel or null
   float* y;                         // [rows, outputs of the weight], at the panel's first output
   int64_t rows, ldx, ldy, outputs;  // outputs: how many of the panel's 64 exist
-  float* expanded;                  // scratch [inputs,64], for many rows
-  bool is_expanded;                 // the scratch already holds this panel
+  float* expanded;                  // scratch for many rows, of all panels of a call: [inputs,64] (packed: [576,64] each)
   int half;                         // few rows: 0 or 1, which 32 outputs; many rows: -1
+  const void* x_tiles;              // x as pack_rows makes it, or null
 };
+
+/// Operands of matrix tiles, for loops that have them: three bf16 for each f32, padded to blocks of 16 by 32.
+struct Packing {
+  void (*rows)(const float* x, int64_t rows, int64_t inputs, int64_t ldx, void* out);
+  void (*columns)(const float* panel, int64_t inputs, void* out);                                         // [inputs,64]
+  void (*transposed)(const float* v, int64_t begin, int64_t end, int64_t width, int64_t ldv, void* out);  // keys [begin,end) of 64
+};
+constexpr int64_t kPieceInputs = 576;  // inputs of a weight that are expanded to tiles at a time, at most
+/// Bytes of an operand [rows, inputs].
+constexpr int64_t packed_bytes(int64_t rows, int64_t inputs) { return (rows + 15) / 16 * 16 * ((inputs + 31) / 32 * 32) * 6; }
 
 struct Loops {
   void (*rotate_keys)(const HeadKeys&, int64_t first, int64_t count, float* out);  // [count,D]
   void (*attend)(const AttentionTile&);
-  void (*multiply)(const PanelProduct&);
+  void (*multiply)(const PanelProduct* panels, int64_t count);  // of one weight, the same rows of x
   void (*norm_row)(const float* x, const float* weight, int64_t E, float epsilon, float* out);
   void (*gate_row)(float* gate, const float* up, int64_t F);
   double (*log_sum_exp)(const float* x, int64_t V);
+  const Packing* packing = nullptr;
 };
 
-/// The loops for this machine: the widest of avx512, avx2 and baseline it has (LONGVIEW_ISA lowers it).
+/// The loops for this machine: the widest of amx, avx512, avx2 and baseline it has (LONGVIEW_ISA lowers it).
 const Loops& loops();
 
 const Loops& loops_baseline();
 const Loops& loops_avx2();
 const Loops& loops_avx512();
+const Loops& loops_amx();
 
 }  // namespace longview::kernels

@@ -15,7 +15,11 @@ using namespace testing;  // NOLINT: helpers
 
 TEST(KernelLoops, AreThoseThatWereAskedFor) {
   const std::string isa = instruction_set();
-  EXPECT_EQ(&loops(), isa == "avx512" ? &loops_avx512() : isa == "avx2" ? &loops_avx2() : &loops_baseline()) << isa;
+  EXPECT_EQ(&loops(), isa == "amx"      ? &loops_amx()
+                      : isa == "avx512" ? &loops_avx512()
+                      : isa == "avx2"   ? &loops_avx2()
+                                        : &loops_baseline())
+      << isa;
 }
 
 Tensor norm_in(at::ScalarType dtype, const Tensor& x, const Tensor& weight, double epsilon) {

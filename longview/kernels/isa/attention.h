@@ -41,22 +41,32 @@ LV_INLINE void hide(const AttentionTile& t, int64_t lane) {
   }
 }
 
-/// Turns scores into weights e^(score - maximum), updates maximum and total; gives what the older sums must be multiplied by.
-LV_INLINE F soften(const AttentionTile& t, int64_t lane) {
-  const F old = load(t.sums.maximum + lane);
-  F maximum = old;
+/// The running maximum of the lanes with these scores, and what to subtract: no infinity, so that e^(score - pivot) is a number.
+LV_INLINE F largest(const AttentionTile& t, int64_t lane) {
+  F maximum = load(t.sums.maximum + lane);
   for (int64_t j = 0; j < t.keys; ++j) maximum = max(maximum, load(t.scores + j * kTileRows + lane));
-  const F pivot = maximum == -__builtin_inff() ? fill(0) : maximum;
+  return maximum;
+}
+LV_INLINE F pivot_of(F maximum) { return maximum == -__builtin_inff() ? fill(0) : maximum; }
+
+/// Updates maximum and total; gives what the older sums must be multiplied by.
+LV_INLINE F update(const AttentionTile& t, int64_t lane, F maximum, F pivot, F total) {
+  const F correction = exp(load(t.sums.maximum + lane) - pivot);
+  store(t.sums.maximum + lane, maximum);
+  store(t.sums.total + lane, load(t.sums.total + lane) * correction + total);
+  return correction;
+}
+
+/// Turns scores into weights e^(score - pivot).
+LV_INLINE F soften(const AttentionTile& t, int64_t lane) {
+  const F maximum = largest(t, lane), pivot = pivot_of(maximum);
   F total = fill(0);
   for (int64_t j = 0; j < t.keys; ++j) {
     const F weight = exp(load(t.scores + j * kTileRows + lane) - pivot);
     store(t.scores + j * kTileRows + lane, weight);
     total += weight;
   }
-  const F correction = exp(old - pivot);
-  store(t.sums.maximum + lane, maximum);
-  store(t.sums.total + lane, load(t.sums.total + lane) * correction + total);
-  return correction;
+  return update(t, lane, maximum, pivot, total);
 }
 
 /// Adds the values, weighed, to the sums of the lanes [lane, lane + N*W).

@@ -9,7 +9,7 @@ namespace longview::kernels {
 namespace {
 
 void attend(const AttentionTile& t) { attend_tile<8, 2, 14>(t); }
-void multiply(const PanelProduct& p) { multiply_panel<12, 2>(p); }
+void multiply(const PanelProduct* panels, int64_t count) { multiply_panels<12, 2>(panels, count); }
 
 }  // namespace
 

@@ -8,7 +8,7 @@ namespace longview::kernels {
 namespace {
 
 void attend(const AttentionTile& t) { attend_tile<4, 2, 6>(t); }
-void multiply(const PanelProduct& p) { multiply_panel<4, 2>(p); }
+void multiply(const PanelProduct* panels, int64_t count) { multiply_panels<4, 2>(panels, count); }
 
 }  // namespace
 

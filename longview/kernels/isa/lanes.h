@@ -64,10 +64,15 @@ LV_INLINE float sum_of(F x) {
   return out;
 }
 
-/// e^x to about 1 ulp; 0 below -87.3 (so for -infinity too). x must not be above 88.
+/// e^x to about 1 ulp; 0 below -70 (so for -infinity too), where its smallest bits would leave the normal numbers: those are slow
+/// and what they would add to a sum is lost. x must not be above 88.
 LV_INLINE F exp(F x) {
+#if LV_WIDTH == 16
+  const F n = _mm512_roundscale_ps(x * 1.44269504F, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
   const F magic = fill(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
   const F n = (x * 1.44269504F + magic) - magic;
+#endif
   F r = x - n * 0.693359375F;
   r = r - n * -2.12194440e-4F;
   F p = fill(1.9875691500e-4F);
@@ -77,8 +82,12 @@ LV_INLINE F exp(F x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * r * r + r + 1.0F;
+#if LV_WIDTH == 16
+  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, fill(-70), _CMP_GE_OQ), p, n);
+#else
   const F y = p * bits((__builtin_convertvector(n, I) + 127) << 23);
-  return x < -87.3F ? F{} : y;
+  return x < -70.0F ? F{} : y;
+#endif
 }
 
 /// C[R x N*W] = start(r, n) + A[R x K] B[K x N*W], one chain of additions over k in order, so that a row's result does not depend

@@ -97,7 +97,7 @@ LV_INLINE void few_or_expand(const PanelProduct& p) {
   else if (p.half == 1)
     in_groups<kFew>(
         p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, kHalfPanel>(p, row); });
-  else if (!p.is_expanded) expand<form>(p);
+  else expand<form>(p);
 }
 
 template <int R, int N>
@@ -110,6 +110,11 @@ LV_INLINE void multiply_panel(const PanelProduct& p) {
     case WeightForm::codes4: few_or_expand<WeightForm::codes4>(p); break;
   }
   if (p.half < 0) many_rows<R, N>(p);
+}
+
+template <int R, int N>
+LV_INLINE void multiply_panels(const PanelProduct* panels, int64_t count) {
+  for (int64_t n = 0; n < count; ++n) multiply_panel<R, N>(panels[n]);
 }
 
 }  // namespace
