@@ -92,7 +92,11 @@ Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& me
   const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
-    buckets.push_back({{"from", bucket.from}, {"to", bucket.to}, {"tokens", bucket.tokens}, {"nll", bucket.nll}});
+    buckets.push_back({{"from", bucket.from},
+                       {"to", bucket.to},
+                       {"tokens", bucket.tokens},
+                       {"nll", bucket.nll},
+                       {"seconds", bucket.seconds}});
   return {{"book", book},
           {"model", config.name},
           {"trained_length", config.trained_length},

@@ -38,7 +38,7 @@ Reader::Reader(const Transformer& model, const Method& method, ReadOptions optio
            "[read] buckets must begin at 0 or more and grow");
   for (size_t i = 0; i < options_.edges.size(); ++i) {
     const int64_t end = i + 1 < options_.edges.size() ? options_.edges[i + 1] : std::numeric_limits<int64_t>::max();
-    result_.buckets.push_back({options_.edges[i], end, 0, 0});
+    result_.buckets.push_back({.from = options_.edges[i], .to = end});
   }
 }
 
@@ -57,7 +57,10 @@ void Reader::take(const Segment& segment) {
   const Tensor earlier = hidden.narrow(0, 0, T - 1);                // [T-1,E]
   const double sum = score(skip == 1 ? earlier : at::cat({before, earlier}), targets, segment.first + skip);
   result_.tokens += T;
-  result_.seconds += now() - start;
+  const double seconds = now() - start;
+  result_.seconds += seconds;
+  for (auto& bucket : result_.buckets)
+    if (segment.first >= bucket.from && segment.first < bucket.to) bucket.seconds += seconds;
   const double mean = T > skip ? sum / static_cast<double>(T - skip) : 0;
   if (options_.progress && !options_.progress(result_.tokens, mean)) result_.is_interrupted = true;
 }

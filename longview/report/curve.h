@@ -12,7 +12,8 @@ namespace longview {
 /// Predicted tokens at positions [from, to) and their mean loss in nats. tokens may be less than to - from.
 struct LossBucket {
   int64_t from = 0, to = 0, tokens = 0;
-  double nll = 0;
+  double nll = 0;      // mean, nats a predicted token
+  double seconds = 0;  // spent on the segments that begin in it
 };
 
 /// One method's reading of the text.
