@@ -10,10 +10,10 @@ Conversation::Conversation(const GenerateCommand& command, const Opened& opened)
   const auto& config = opened.model->config();
   const std::string position = asked_position(command, config), attention = asked_attention(command, config);
   if (command.state.empty()) {
-    method_ = opened.model->method(position, attention.empty() ? bounded_attention(*opened.model) : attention);
+    method_ = opened.model->method(position, attention.empty() ? usual_attention(*opened.model, position) : attention);
     return;
   }
-  auto restored = load_session(command.state, config, opened.checkpoint.fingerprint);
+  auto restored = load_session(command.state, config, opened.checkpoint.fingerprint, opened.model->device());
   const auto& info = restored.info;
   method_ = opened.model->method(info.position, info.attention);
   const Method asked =

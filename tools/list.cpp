@@ -39,7 +39,8 @@ std::vector<Row> rows_of(const std::string& what) {
 std::string settings_text(const Row& row) {
   const Rotary rotary{64, 10000, 2048};
   const std::string name = row.name == "rope" ? "rope:base=10000" : row.name;  // rope does not speak of the checkpoint's base
-  const std::string setting = row.kind == "positions" ? make_position(name, rotary)->setting : make_attention(name)->setting;
+  const std::string setting =
+      row.kind == "positions" ? make_position(name, rotary)->setting : make_attention(name, rotary)->setting;
   const size_t colon = setting.find(':');
   if (colon == std::string::npos) return "none";
   std::string out = "`";

@@ -4,6 +4,7 @@
 #include <array>
 #include <iostream>
 
+#include "longview/base/allocator.h"
 #include "tools/program.h"
 
 namespace longview::tools {
@@ -89,6 +90,7 @@ int run(CLI::App& program, int count, char** arguments) {
 
 int main(int count, char** arguments) {
   longview::prepare_process();
+  longview::recycle_large_tensors();
   using namespace longview::tools;
   CLI::App program{"Longview reads, continues and measures texts far longer than a model was trained for, in bounded memory.",
                    "longview"};
@@ -100,6 +102,9 @@ int main(int count, char** arguments) {
   add_generate(program);
   add_state(program);
   add_list(program);
+  add_compare(program);
+  add_eval(program);
+  add_explain(program);
   add_bench(program);
   return run(program, count, arguments);
 }

@@ -107,6 +107,11 @@ std::string bounded_attention(const Transformer& model) {
   return c.sliding_window > 0 ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
 }
 
+std::string usual_attention(const Transformer& model, const std::string& position) {
+  const bool is_plain = position.empty() || position == "none" || parse_setting(position).name == "rope";
+  return is_plain ? bounded_attention(model) : model.default_attention();
+}
+
 std::vector<std::string> method_warnings(const Method& method, const ModelConfig& config, int64_t tokens) {
   std::vector<std::string> out;
   const auto bound = method.attention->bound();
@@ -139,7 +144,7 @@ std::string method_label(const Method& method) {
 std::string method_text(const Method& method) {
   const std::string position = method.position->setting, attention = method.attention->setting;
   return shown(position, make_position(parse_setting(position).name, method.position->rotary())->setting) + ", " +
-         shown(attention, make_attention(parse_setting(attention).name)->setting);
+         shown(attention, make_attention(parse_setting(attention).name, method.position->rotary())->setting);
 }
 
 }  // namespace longview::tools

@@ -62,6 +62,7 @@ void add_model_options(CLI::App& app, SharedOptions& options) {
   app.add_option("-m,--model", options.model, "GGUF file, Hugging Face folder, or a name of `longview list models`")
       ->type_name("MODEL");
   add_count(app, "-t,--threads", options.threads, "threads; 0: all processors");
+  app.add_option("--device", options.device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
   add_json_option(app, options);
   app.add_flag("-q,--quiet", options.quiet, "no progress and no notes");
 }
@@ -127,14 +128,16 @@ std::filesystem::path default_book() {
 Opened open_model(const SharedOptions& options) {
   LV_CHECK(options.threads >= 0 && options.threads <= 1024, "[model] --threads must be between 0 and 1024; got {}",
            options.threads);
+  const at::Device device = open_device(options.device);
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
                                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   Opened out{open_checkpoint(find_model(options.model)), nullptr, nullptr};
   out.tokenizer = make_tokenizer(out.checkpoint.tokenizer);
-  out.model = std::make_unique<Transformer>(out.checkpoint);
+  out.model = std::make_unique<Transformer>(out.checkpoint, device);
   const auto& c = out.model->config();
-  note(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}", c.name, c.storage,
-                            with_commas(c.trained_length), c.layers, c.heads, c.kv_heads));
+  note(options,
+       fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}{}", c.name, c.storage, with_commas(c.trained_length),
+                   c.layers, c.heads, c.kv_heads, device.is_cpu() ? "" : ", on " + device_text(device)));
   return out;
 }
 
@@ -160,6 +163,7 @@ std::vector<Fact> run_facts(const SharedOptions& options) {
   return {{"command", command_line()},
           {"program", fmt::format("longview {} ({})", LONGVIEW_VERSION, LONGVIEW_COMMIT)},
           {"machine", fmt::format("{}, {} threads, {} loops", processor(), at::get_num_threads(), instruction_set())},
+          {"device", options.device},
           {"date", date},
           {"model file", find_model(options.model).filename().string()}};
 }

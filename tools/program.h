@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 
+#include "longview/base/device.h"
 #include "longview/base/json.h"
 #include "longview/longview.h"
 #include "longview/report/page.h"
@@ -14,6 +15,7 @@ struct SharedOptions {
   std::string model;     // path or name; "": the model that setup installs
   std::string position;  // --rope-scaling
   std::string attention;
+  std::string device = "auto";
   int64_t threads = 0;  // 0: all processors
   std::string json, report;
   bool quiet = false;
@@ -59,6 +61,8 @@ std::string asked_attention(const SharedOptions& options, const ModelConfig& con
 /// The attention that keeps a text of any length safe when nothing is asked for: the model's own window, or sinks and a window of
 /// the trained length, which inside that length is the model as it was trained.
 std::string bounded_attention(const Transformer& model);
+/// The attention when none is asked for: that, or, where a position method is asked for that goes beyond it, the model's own.
+std::string usual_attention(const Transformer& model, const std::string& position);
 
 /// What a person should know about a method on this model before it runs: a window wider than the trained length, unbounded state
 /// past it. One sentence each.
@@ -88,5 +92,8 @@ void add_generate(CLI::App& program);
 void add_state(CLI::App& program);
 void add_list(CLI::App& program);
 void add_bench(CLI::App& program);
+void add_compare(CLI::App& program);
+void add_eval(CLI::App& program);
+void add_explain(CLI::App& program);
 
 }  // namespace longview::tools

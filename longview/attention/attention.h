@@ -35,15 +35,20 @@ std::shared_ptr<const Attention> made(std::string_view name, const Config& confi
   return method;
 }
 
-using MakeAttention = std::shared_ptr<const Attention> (*)(const Setting&);
+using MakeAttention = std::shared_ptr<const Attention> (*)(const Setting&, const Rotary&);
 using AttentionEntry = Entry<MakeAttention>;
 std::span<const AttentionEntry> attentions();
 
 /// "streaming:window=1024,sinks=4" -> the method; an unknown name or setting is an error that lists the known ones.
-std::shared_ptr<const Attention> make_attention(std::string_view setting);
+std::shared_ptr<const Attention> make_attention(std::string_view setting, const Rotary& rotary = {});
 
-std::shared_ptr<const Attention> make_full(const Setting&);
-std::shared_ptr<const Attention> make_window(const Setting&);
-std::shared_ptr<const Attention> make_streaming(const Setting&);
+/// Why the two do not go together; "": they do.
+std::string refusal(const Attention& attention, const Position& position);
+
+std::shared_ptr<const Attention> make_full(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_lm_infinite(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_streaming(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_super_baseline(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_window(const Setting&, const Rotary&);
 
 }  // namespace longview

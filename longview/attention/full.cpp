@@ -28,7 +28,7 @@ struct Full final : Attention {
 
 }  // namespace
 
-std::shared_ptr<const Attention> make_full(const Setting& setting) {
+std::shared_ptr<const Attention> make_full(const Setting& setting, const Rotary&) {
   return made<Full>("full", with_values(FullConfig{}, setting));
 }
 

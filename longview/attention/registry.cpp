@@ -9,7 +9,9 @@ namespace {
 // clang-format off
 constexpr std::array kAttentions{
     AttentionEntry{"full", "arXiv:1706.03762", "every earlier token; state and time a token grow with the text", "everything, as far as the position method reaches", make_full},
+    AttentionEntry{"lm_infinite", "arXiv:2308.16137", "the first tokens and the last ones, no distance beyond a cap", "the first tokens and the last ones; the middle is gone", make_lm_infinite},
     AttentionEntry{"streaming", "arXiv:2309.17453", "the first tokens (sinks) and the last ones, positions inside the cache", "the first tokens and the last ones; the middle is gone", make_streaming},
+    AttentionEntry{"super_baseline", "kexue.fm/archives/9431", "a window of the trained length: as many tokens as in training", "the last tokens only", make_super_baseline},
     AttentionEntry{"window", "kexue.fm/archives/9431, arXiv:2310.06825", "the last tokens only", "the last tokens only", make_window},
 };
 // clang-format on
@@ -18,9 +20,16 @@ constexpr std::array kAttentions{
 
 std::span<const AttentionEntry> attentions() { return kAttentions; }
 
-std::shared_ptr<const Attention> make_attention(std::string_view setting) {
+std::shared_ptr<const Attention> make_attention(std::string_view setting, const Rotary& rotary) {
   const Setting parsed = parse_setting(setting);
-  return find(attentions(), "attention", parsed.name).make(parsed);
+  return find(attentions(), "attention", parsed.name).make(parsed, rotary);
+}
+
+std::string refusal(const Attention& attention, const Position& position) {
+  const std::string anchor = position.anchor();
+  if (anchor.empty() || !attention.bound()) return "";
+  return fmt::format("{} goes with full attention only: {}, and {} drops tokens from there", parse_setting(position.setting).name,
+                     anchor, parse_setting(attention.setting).name);
 }
 
 }  // namespace longview

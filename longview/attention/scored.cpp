@@ -6,35 +6,61 @@ namespace {
 
 Tensor longs(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
-/// 1/sqrt(D) and the method's own scale, f32 [T]; the scale belongs to the query, whichever view it looks at.
-Tensor row_scale(const Tensor& q, const View& view, const Position& position, int64_t length) {
-  return position.scale(longs(view.query), length) / std::sqrt(static_cast<double>(q.size(-1)));  // [T]
+/// 1/sqrt(D) and the method's own scale, f64 [T]. A query that sees n keys is scaled as the n-th token of a text: so log n counts what
+/// is there, also where a window has dropped the rest.
+Tensor row_scale(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
+  std::vector<int64_t> last(static_cast<size_t>(q.size(2)), -1);
+  for (const auto& view : views)
+    for (size_t t = 0; t < last.size(); ++t) last[t] += std::max<int64_t>(view.to[t] - view.from[t], 0);
+  return position.scale(longs(last).clamp_min(0), length) / std::sqrt(static_cast<double>(q.size(-1)));  // [T]
 }
 
-kernels::Rotation query_rotation(const Position& position, int64_t length, const Piece& piece, const std::vector<int64_t>& query) {
+kernels::Rotation query_rotation(const Position& position, int64_t length, const Place& place, const std::vector<int64_t>& query,
+                                 at::Device device) {
   const auto [least, most] = std::minmax_element(query.begin(), query.end());
-  const auto table = position.rotation(length, piece.query, *least, *most - *least + 1);
-  const Tensor rows = longs(query) - *least;                                  // [T]
+  const auto table = position.rotation(length, place, *least, *most - *least + 1, device);
+  const Tensor rows = (longs(query) - *least).to(device);                     // [T]
   return {table.cos.index_select(0, rows), table.sin.index_select(0, rows)};  // [T,M]
 }
 
-kernels::KeySet key_set(const View& view, const Piece& piece, const Position& position, int64_t length) {
+/// What the queries of a view reach by one piece; none: nothing.
+std::optional<kernels::KeySet> key_set(const View& view, const Piece& piece, const Position& position, int64_t length) {
   kernels::KeySet set{.k = view.k, .v = view.v, .query = {}, .key = {}, .from = view.from, .to = view.to, .first = view.first};
+  bool sees = false;
   for (size_t t = 0; t < view.query.size(); ++t) {
-    const auto [from, to] = piece.range(view.query[t]);
-    set.from[t] = std::max(view.from[t], from - view.key);
-    set.to[t] = std::min(view.to[t], to - view.key);
+    if (view.distance) {  // as key 0 for a query there
+      const auto [from, to] = piece.range(*view.distance);
+      if (from > 0 || to < 1) set.to[t] = set.from[t];
+    } else {
+      const auto [from, to] = piece.range(view.query[t]);
+      set.from[t] = std::max(view.from[t], from - view.key);
+      set.to[t] = std::min(view.to[t], to - view.key);
+    }
+    sees = sees || set.from[t] < set.to[t];
   }
-  set.query = query_rotation(position, length, piece, view.query);
-  set.key = position.rotation(length, piece.key, view.key, view.k.size(2));
+  if (!sees) return std::nullopt;
+  const at::Device device = view.k.device();
+  if (view.distance) {
+    const double distance = piece.query(*view.distance) - piece.key(0);
+    const Place there([distance](int64_t) { return distance; }), nowhere([](int64_t) { return 0.0; });
+    const auto query = position.rotation(length, there, 0, 1, device), key = position.rotation(length, nowhere, 0, 1, device);
+    const auto all = [](const kernels::Rotation& row, int64_t count) {
+      return kernels::Rotation{row.cos.repeat({count, 1}), row.sin.repeat({count, 1})};  // [count,M]
+    };
+    set.query = all(query, static_cast<int64_t>(view.query.size())), set.key = all(key, view.k.size(2));
+    return set;
+  }
+  set.query = query_rotation(position, length, piece.query, view.query, device);
+  set.key = position.rotation(length, piece.key, view.key, view.k.size(2), device);
   return set;
 }
 
 /// Scores of one view by the hooks: Re(sum_m q_m conj(k_m) e^{i theta_m d}) * gain * scale + bias, hidden keys at -infinity.
-Tensor view_scores(const Tensor& q, const View& view, const Position& position, int64_t length) {
+Tensor view_scores(const Tensor& q, const View& view, const Tensor& scale, const Position& position, int64_t length) {
   const int64_t M = position.rotary().head_width / 2, repeat = q.size(1) / view.k.size(1);
-  const Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);  // [T], [Tk]
-  const Tensor k = view.k.repeat_interleave(repeat, 1);                                                // [B,H,Tk,D]
+  Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);  // [T] [Tk]
+  if (view.distance) i.fill_(*view.distance), j.zero_();
+  const Tensor k = view.k.repeat_interleave(repeat, 1);  // [B,H,Tk,D]
   const Tensor qa = q.narrow(-1, 0, M), qb = q.narrow(-1, M, M), ka = k.narrow(-1, 0, M), kb = k.narrow(-1, M, M);
   const Tensor phi = position.distance(i, j).unsqueeze(-1) * position.theta(length);  // [T,Tk,M]
   const Tensor real = at::einsum("bhim,bhjm,ijm->bhij", {qa, ka, phi.cos().to(q.dtype())}) +
@@ -43,7 +69,7 @@ Tensor view_scores(const Tensor& q, const View& view, const Position& position, 
                            at::einsum("bhim,bhjm,ijm->bhij", {qb, ka, phi.sin().to(q.dtype())});  // [B,H,T,Tk]
   Tensor score = real + imaginary;                                                                // [B,H,T,Tk]
   if (const Tensor gain = position.gain(i, j); gain.defined()) score = score * gain.to(q.dtype());
-  score = score * row_scale(q, view, position, length).to(q.dtype()).unsqueeze(-1);
+  score = score * scale.to(q.dtype()).unsqueeze(-1);
   if (const Tensor bias = position.bias(i, j); bias.defined()) score = score + bias.to(q.dtype());
   const Tensor x = at::arange(view.k.size(2), at::kLong), from = longs(view.from).unsqueeze(-1), to = longs(view.to).unsqueeze(-1);
   return score.masked_fill((x < from).logical_or(x >= to), -INFINITY);
@@ -62,13 +88,14 @@ View block_of(const View& view, int64_t first, int64_t count) {
 
 Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
   constexpr int64_t kBlock = 32;  // queries a block: bounds the [T,Tk,M] angles
+  const Tensor scale = row_scale(q, views, position, length);  // [T]
   std::vector<Tensor> outs;
   for (int64_t first = 0; first < q.size(2); first += kBlock) {
     const int64_t count = std::min(kBlock, q.size(2) - first);
     const Tensor rows = q.narrow(2, first, count);  // [B,H,block,D]
     std::vector<Tensor> scores, values;
     for (const auto& view : views) {
-      scores.push_back(view_scores(rows, block_of(view, first, count), position, length));
+      scores.push_back(view_scores(rows, block_of(view, first, count), scale.narrow(0, first, count), position, length));
       values.push_back(view.v.repeat_interleave(q.size(1) / view.v.size(1), 1));
     }
     const Tensor weights = at::softmax(at::cat(scores, -1), -1).nan_to_num(0.0);  // [B,H,block,sum Tk]
@@ -79,12 +106,13 @@ Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, con
 
 Tensor scored(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
   if (q.size(2) == 0) return at::empty_like(q);  // [B,H,0,D]
-  const auto pieces = position.fused();
+  const Pieces& pieces = position.fused();
   if (!pieces) return scored_by_definition(q, views, position, length);
   std::vector<kernels::KeySet> sets;
   for (const auto& view : views)
-    for (const auto& piece : *pieces) sets.push_back(key_set(view, piece, position, length));
-  return kernels::attention(q, sets, row_scale(q, views.front(), position, length).to(at::kFloat));
+    for (const auto& piece : *pieces)
+      if (auto set = key_set(view, piece, position, length)) sets.push_back(std::move(*set));
+  return kernels::attention(q, sets, row_scale(q, views, position, length).to(q.device(), at::kFloat));
 }
 
 }  // namespace longview

@@ -7,11 +7,12 @@ namespace longview {
 
 /// Keys that a method lets its queries see, with their positions inside the cache.
 struct View {
-  Tensor k, v;                    // [B,G,Tk,D], not rotated
-  std::vector<int64_t> from, to;  // [T]: query t sees the keys from[t] <= x < to[t]
-  std::vector<int64_t> query;     // [T]: position of query t as these keys count
-  int64_t key = 0;                // position of key 0; the others follow
-  int64_t first = 0;              // index of key 0 in the text
+  Tensor k, v;                        // [B,G,Tk,D], not rotated
+  std::vector<int64_t> from, to;      // [T]: query t sees the keys from[t] <= x < to[t]
+  std::vector<int64_t> query;         // [T]: position of query t as these keys count
+  int64_t key = 0;                    // position of key 0; the others follow
+  int64_t first = 0;                  // index of key 0 in the text
+  std::optional<int64_t> distance{};  // all keys look that far away, wherever they and the queries stand
 };
 
 /// softmax over the union of the views -> [B,H,T,D]. `length` is how many positions are in use, for methods that follow it.

@@ -8,9 +8,9 @@ namespace longview {
 namespace {
 
 struct StreamingConfig {
-  int64_t window = 1024, sinks = 4;
+  int64_t window = 0, sinks = 4;
   void fields(auto&& field) {
-    field("window", window, "tokens in the cache, sinks included");
+    field("window", window, "tokens in the cache, sinks included; 0: the trained length");
     field("sinks", sinks, "tokens at the start of the text that are never dropped");
   }
 };
@@ -71,8 +71,9 @@ struct Streaming final : Attention {
 
 }  // namespace
 
-std::shared_ptr<const Attention> make_streaming(const Setting& setting) {
-  const auto c = with_values(StreamingConfig{}, setting);
+std::shared_ptr<const Attention> make_streaming(const Setting& setting, const Rotary& rotary) {
+  auto c = with_values(StreamingConfig{}, setting);
+  if (!setting.values.contains("window")) c.window = rotary.trained_length;
   LV_CHECK(c.sinks >= 0, "[streaming] sinks must not be negative; got {}", c.sinks);
   LV_CHECK(c.window > c.sinks, "[streaming] window must be larger than its {} sinks; got {}", c.sinks, c.window);
   return made<Streaming>("streaming", c);

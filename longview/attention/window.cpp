@@ -1,4 +1,5 @@
-// Sliding-window attention (kexue.fm/archives/9431, arXiv:2310.06825): query i sees the keys j with 0 <= i - j < window.
+// Sliding-window attention (kexue.fm/archives/9431, arXiv:2310.06825): query i sees the keys j with 0 <= i - j < window. With the
+// trained length as window it is the "super baseline" of the former: every query sees as many tokens as in training.
 #include "longview/attention/kv.h"
 #include "longview/attention/scored.h"
 
@@ -6,8 +7,8 @@ namespace longview {
 namespace {
 
 struct WindowConfig {
-  int64_t window = 1024;
-  void fields(auto&& field) { field("window", window, "tokens a query sees, itself included"); }
+  int64_t window = 0;
+  void fields(auto&& field) { field("window", window, "tokens a query sees, itself included; 0: the trained length"); }
 };
 
 struct Window final : Attention {
@@ -39,10 +40,18 @@ struct Window final : Attention {
 
 }  // namespace
 
-std::shared_ptr<const Attention> make_window(const Setting& setting) {
-  const auto c = with_values(WindowConfig{}, setting);
-  LV_CHECK(c.window >= 1, "[window] window must be at least 1; got {}", c.window);
+std::shared_ptr<const Attention> make_window(const Setting& setting, const Rotary& rotary) {
+  auto c = with_values(WindowConfig{}, setting);
+  LV_CHECK(!setting.values.contains("window") || c.window >= 1, "[window] window must be at least 1; got {}", c.window);
+  if (c.window == 0) c.window = rotary.trained_length;
   return made<Window>("window", c);
+}
+
+std::shared_ptr<const Attention> make_super_baseline(const Setting& setting, const Rotary& rotary) {
+  LV_CHECK(setting.values.empty(), "[super_baseline] takes no settings; window:window=N is one of your own");
+  auto method = std::make_shared<Window>(WindowConfig{rotary.trained_length});
+  method->setting = "super_baseline";
+  return method;
 }
 
 }  // namespace longview

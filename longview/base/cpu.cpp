@@ -63,8 +63,8 @@ int64_t status_bytes(const std::string& key) {
 void prepare_process() {
   if (advertises_amx_without_tiles()) ::setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", 0);
 #if defined(__GLIBC__)
-  ::mallopt(M_MMAP_THRESHOLD, 256 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
   ::mallopt(M_ARENA_MAX, 2);
 #endif
 }

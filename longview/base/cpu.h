@@ -8,7 +8,7 @@ namespace longview {
 
 /// Call before anything touches torch. Some virtual machines advertise AMX but leave CPUID leaf 0x1D empty, and oneDNN then
 /// dies with SIGILL on its first bf16 operation; this caps oneDNN's instruction set there (ONEDNN_MAX_CPU_ISA, unless set).
-/// It also tells the allocator to keep freed memory, since a reader frees and takes the same sizes for every chunk.
+/// It also keeps large blocks out of the heap that the small ones share (base/allocator.h keeps them for the next tensor).
 void prepare_process();
 
 /// Widest instruction set our kernels may use here: "amx", "avx512", "avx2" or "baseline"; LONGVIEW_ISA lowers it.

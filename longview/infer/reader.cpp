@@ -70,7 +70,8 @@ double Reader::score(const Tensor& hidden, const Tensor& targets, int64_t first)
   auto bucket = result_.buckets.begin();
   for (int64_t row = 0; row < targets.size(0); row += kLogitRows) {
     const int64_t count = std::min(kLogitRows, targets.size(0) - row);
-    const Tensor losses = kernels::nll(model_.logits(hidden.narrow(0, row, count)), targets.narrow(0, row, count));  // [rows]
+    const Tensor losses =
+        kernels::nll(model_.logits(hidden.narrow(0, row, count), logits_), targets.narrow(0, row, count));  // [rows]
     const auto* loss = losses.data_ptr<double>();
     for (int64_t t = 0; t < count; ++t) {
       const int64_t position = first + row + t;

@@ -47,6 +47,7 @@ class Reader {
   Contiguous cut_;
   ReadResult result_;
   double sum_ = 0;
+  Tensor logits_;  // memory of the last block of logits
 };
 
 }  // namespace longview

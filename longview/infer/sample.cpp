@@ -53,7 +53,7 @@ void check(const SampleOptions& options) {
 
 Id Sampler::next(const Tensor& logits, std::span<const Id> recent) {
   Shapes("sample")("logits", logits, "V");
-  const Tensor values = logits.to(at::kFloat).contiguous();  // [V]
+  const Tensor values = logits.to(at::kCPU, at::kFloat).contiguous();  // [V]
   std::vector<Candidate> all(static_cast<size_t>(values.numel()));
   for (size_t v = 0; v < all.size(); ++v) all[v] = {static_cast<Id>(v), static_cast<double>(values.data_ptr<float>()[v])};
   penalise(all, recent, options_);

@@ -90,7 +90,7 @@ void save_session(const std::filesystem::path& path, const Session& session, con
   std::vector<Tensor> kept;  // keeps the contiguous copies until they are written
   Safetensors content;
   const auto put = [&](const std::string& name, const Tensor& tensor) {
-    kept.push_back(tensor.contiguous());
+    kept.push_back(tensor.to(at::kCPU).contiguous());
     content.tensors[name] = {tensor.scalar_type() == at::kFloat ? "F32" : "I64", tensor.sizes().vec(), bytes_of(kept.back())};
   };
   for (size_t n = 0; n < session.state.layers.size(); ++n)
@@ -114,7 +114,7 @@ SnapshotInfo read_snapshot_info(const std::filesystem::path& path) {
   return info_of(checked(file), path.string());
 }
 
-Restored load_session(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint) {
+Restored load_session(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint, at::Device device) {
   const std::string where = path.string();
   const MappedFile file(path);
   const Safetensors content = checked(file);
@@ -128,7 +128,7 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
     const Tensor tensor = tensor_of(entry, name, where);
     if (name == "hidden") {
       Shapes("state")("hidden", tensor, "1 E");
-      out.session.hidden = tensor;
+      out.session.hidden = tensor.to(device);
     } else if (name == "recent") {
       for (int64_t n = 0; n < tensor.numel(); ++n) out.session.recent.push_back(static_cast<Id>(tensor.data_ptr<int64_t>()[n]));
     } else {
@@ -136,7 +136,7 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
       LV_CHECK(name.rfind("layer.", 0) == 0 && dot != std::string::npos, "[state] {}: unknown tensor '{}'", where, name);
       const int64_t layer = to_int("state", "layer", name.substr(6, dot - 6));
       LV_CHECK(layer >= 0 && layer < config.layers, "[state] {}: layer {} of a model with {}", where, layer, config.layers);
-      out.session.state.layers[layer].tensors[name.substr(dot + 1)] = tensor;
+      out.session.state.layers[layer].tensors[name.substr(dot + 1)] = tensor.to(device);
     }
   }
   LV_CHECK(out.session.hidden.defined() && out.session.hidden.size(1) == config.width, "[state] {} has no last hidden state",

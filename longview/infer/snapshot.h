@@ -31,6 +31,7 @@ struct Restored {
 
 /// Throws when the file is damaged or belongs to another model. The method to go on with is the file's own: info.position and
 /// info.attention. Continuing gives the same bits as if the text had never been left.
-Restored load_session(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint);
+Restored load_session(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint,
+                      at::Device device = at::kCPU);
 
 }  // namespace longview

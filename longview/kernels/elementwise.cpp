@@ -16,6 +16,7 @@ void check_plain(std::string_view where, const Tensor& x) {
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
+  if (!x.device().is_cpu()) return x * at::rsqrt(x.square().mean(-1, true) + epsilon) * weight;
   check_plain("rms_norm", x);
   const int64_t E = x.size(-1), rows = E > 0 ? x.numel() / E : 0;
   Tensor out = at::empty_like(x);  // [...,E]
@@ -28,6 +29,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
 }
 
 Tensor silu_times(Tensor gate, const Tensor& up) {
+  if (!gate.device().is_cpu()) return at::silu_(gate).mul_(up);
   check_plain("silu_times", gate);
   check_plain("silu_times", up);
   const int64_t F = gate.size(-1), rows = F > 0 ? gate.numel() / F : 0;
@@ -41,6 +43,10 @@ Tensor silu_times(Tensor gate, const Tensor& up) {
 
 Tensor nll(const Tensor& logits, const Tensor& targets) {
   Shapes("nll")("logits", logits, "T V")("targets", targets, "T");
+  if (!logits.device().is_cpu()) {
+    const Tensor there = targets.to(logits.device()).unsqueeze(-1);                                              // [T,1]
+    return (logits.to(at::kDouble).logsumexp(-1) - logits.gather(-1, there).squeeze(-1).to(at::kDouble)).cpu();  // [T]
+  }
   check_plain("nll", logits);
   const int64_t T = logits.size(0), V = logits.size(1);
   Tensor out = at::empty({T}, at::kDouble);  // [T]

@@ -1,4 +1,4 @@
-// The small row-wise operations between the linear layers, f32 on the CPU.
+// The small row-wise operations between the linear layers: f32, our loops on the CPU, tensor operations on a GPU.
 #pragma once
 
 #include "longview/base/tensor.h"

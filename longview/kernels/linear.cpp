@@ -89,7 +89,10 @@ void unpack_row(const Weight& weight, int64_t output, float* out) {
 
 }  // namespace
 
-int64_t Weight::bytes() const { return data.nbytes() + (scales.defined() ? scales.nbytes() + minimums.nbytes() : 0); }
+int64_t Weight::bytes() const {
+  if (dense.defined()) return static_cast<int64_t>(dense.nbytes());
+  return data.nbytes() + (scales.defined() ? scales.nbytes() + minimums.nbytes() : 0);
+}
 
 Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source) {
   const BlockShape block = block_shape(type);
@@ -125,9 +128,18 @@ Weight pack(const Tensor& dense) {
               [](int64_t r) { return r; });
 }
 
+Weight on_device(Weight weight, at::Device device) {
+  if (device.is_cpu()) return weight;
+  Weight out;
+  out.outputs = weight.outputs, out.inputs = weight.inputs;
+  out.dense = unpack(weight).to(device);  // [O,I]
+  return out;
+}
+
 Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outputs, at::kLong)); }
 
 Tensor rows(const Weight& weight, const Tensor& ids) {
+  if (weight.dense.defined()) return weight.dense.index_select(0, ids.to(weight.dense.device()));
   Tensor out = at::empty({ids.size(0), weight.inputs});  // [T,I]
   const Tensor side_by_side = ids.contiguous();          // [T]
   const auto* id = side_by_side.data_ptr<int64_t>();

@@ -15,6 +15,7 @@ struct Weight {
   WeightForm form = WeightForm::real32;
   Tensor data;              // bytes: [panels, inputs, 64 values]
   Tensor scales, minimums;  // f32 [panels, inputs/group, 64]; undefined for the forms without codes
+  Tensor dense;             // [O,I] on a GPU, and then the only one that is defined
   int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }
   int64_t bytes() const;
 };
@@ -22,6 +23,8 @@ struct Weight {
 /// Packs rows of a stored matrix [outputs, inputs]; row r of the result is the stored row source(r).
 Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source);
 Weight pack(const Tensor& dense);  // f32 [O,I]
+/// The weight as f32 on a GPU; on the CPU as it is.
+Weight on_device(Weight weight, at::Device device);
 
 /// The weight as f32 [O,I], and some of its rows (an embedding's) as f32 [T,I].
 Tensor unpack(const Weight& weight);
@@ -31,6 +34,9 @@ Tensor rows(const Weight& weight, const Tensor& ids);  // int64 [T]
 /// side by side. On the CPU a row's result does not depend on the others (with matrix tiles: among calls of more than 4 rows).
 std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases = {});
 Tensor linear(const Tensor& x, const Weight& weight);
+/// The same into the first rows of `memory` [at least T,O], which is made or enlarged where it is too small: -> [T,O], a view of it.
+/// For results of many megabytes again and again: freed and taken anew, they would scatter the heap.
+Tensor linear(const Tensor& x, const Weight& weight, Tensor& memory);
 
 /// The definition: unpack and multiply in the dtype of x.
 Tensor linear_ref(const Tensor& x, const Weight& weight);

@@ -36,6 +36,14 @@ PanelProduct panel_of(const Product& product, const Tensor& x, int64_t panel, in
   return out;
 }
 
+std::vector<Tensor> linear_dense(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
+  std::vector<Tensor> out;
+  for (size_t w = 0; w < weights.size(); ++w)
+    out.push_back(
+        at::linear(x, weights[w]->dense, w < biases.size() && biases[w].defined() ? std::optional(biases[w]) : std::nullopt));
+  return out;
+}
+
 Tensor pack_rows(const Packing& packing, const Tensor& x) {
   constexpr int64_t kBlock = 16;  // rows of a tile
   const int64_t rows = x.size(0), inputs = x.size(1);
@@ -47,9 +55,10 @@ Tensor pack_rows(const Packing& packing, const Tensor& x) {
   return tiles;
 }
 
-}  // namespace
-
-std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
+/// `memory`, where it is given, holds the result of the one weight.
+std::vector<Tensor> multiply(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases,
+                             const Tensor& memory) {
+  if (!weights.empty() && weights[0]->dense.defined()) return linear_dense(x, weights, biases);
   LV_CHECK(x.dim() >= 1 && x.scalar_type() == at::kFloat && x.device().is_cpu(), "[linear] x must be f32 on the CPU; got {}",
            shape_text(x));
   const int64_t inputs = x.size(-1), total = inputs > 0 ? x.numel() / inputs : 0;
@@ -63,7 +72,8 @@ std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weigh
   int64_t items = 0, work = 0;
   for (size_t w = 0; w < weights.size(); ++w) {
     LV_CHECK(weights[w]->inputs == inputs, "[linear] the weight takes {} inputs; x is {}", weights[w]->inputs, shape_text(x));
-    products.push_back({weights[w], at::empty({total, weights[w]->outputs}), w < biases.size() ? biases[w] : Tensor(), items});
+    const Tensor y = memory.defined() ? memory.narrow(0, 0, total) : at::empty({total, weights[w]->outputs});  // [T,O]
+    products.push_back({weights[w], y, w < biases.size() ? biases[w] : Tensor(), items});
     items += (weights[w]->panels() + width - 1) / width * blocks;
     work += total * inputs * weights[w]->outputs;
   }
@@ -97,6 +107,21 @@ std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weigh
     out.push_back(product.y.view(shape));  // [...,O]
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<Tensor> linear(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
+  return multiply(x, weights, biases, {});
+}
+
+Tensor linear(const Tensor& x, const Weight& weight, Tensor& memory) {
+  const Weight* one = &weight;
+  if (weight.dense.defined()) return multiply(x, std::span(&one, 1), {}, {})[0];
+  Shapes("linear")("x", x, "T I");
+  if (!memory.defined() || memory.size(0) < x.size(0) || memory.size(1) != weight.outputs)
+    memory = at::empty({x.size(0), weight.outputs});  // [T,O]
+  return multiply(x, std::span(&one, 1), {}, memory)[0];
 }
 
 }  // namespace longview::kernels

@@ -10,6 +10,7 @@ namespace {
 /// Reads tensors of a checkpoint by name.
 struct Loader {
   const Checkpoint& checkpoint;
+  at::Device device;
 
   const StoredTensor* stored(const std::string& name) const {
     const auto found = checkpoint.tensors.find(name);
@@ -33,7 +34,7 @@ struct Loader {
     const auto source = [=](int64_t row) { return is_paired ? row / D * D + row % D % (D / 2) * 2 + row % D / (D / 2) : row; };
     auto packed = kernels::pack(tensor.type, tensor.bytes.data(), tensor.shape[0], tensor.shape[1], source);
     if (tensor.owner) release_pages(tensor.bytes);  // the file's copy would count as ours
-    return packed;
+    return kernels::on_device(std::move(packed), device);
   }
 
   /// A vector as f32, or undefined when the checkpoint has none.
@@ -42,9 +43,9 @@ struct Loader {
     if (tensor == nullptr) return {};
     Tensor out = at::empty({tensor->shape[0]});  // [E]
     dequantize(tensor->type, tensor->bytes.data(), out.numel(), out.data_ptr<float>());
-    if (!is_rotated || !checkpoint.config.interleaved_rotary) return out;
+    if (!is_rotated || !checkpoint.config.interleaved_rotary) return out.to(device);
     const int64_t D = checkpoint.config.head_width;
-    return out.view({-1, D / 2, 2}).transpose(1, 2).reshape({-1});
+    return out.view({-1, D / 2, 2}).transpose(1, 2).reshape({-1}).to(device);
   }
 };
 
@@ -70,8 +71,8 @@ BlockWeights load_block(const Loader& load, int64_t layer) {
 
 }  // namespace
 
-Transformer::Transformer(const Checkpoint& checkpoint) : config_(checkpoint.config) {
-  const Loader load{checkpoint};
+Transformer::Transformer(const Checkpoint& checkpoint, at::Device device) : config_(checkpoint.config), device_(device) {
+  const Loader load{checkpoint, device};
   embedding_ = load.weight("model.embed_tokens.weight");
   norm_ = load.vector("model.norm.weight");
   if (!config_.tied_head) head_ = load.weight("lm_head.weight");
@@ -93,9 +94,14 @@ std::string Transformer::default_attention() const {
 }
 
 Method Transformer::method(std::string_view position, std::string_view attention) const {
-  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length};
+  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length,
+                      position == "none" ? "" : config_.rope_scaling};
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
-  return {make_attention(attention.empty() ? default_attention() : std::string(attention)), make_position(wanted, rotary)};
+  Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
+             make_position(wanted, rotary)};
+  const std::string why = refusal(*out.attention, *out.position);
+  LV_CHECK(why.empty(), "[method] {}", why);
+  return out;
 }
 
 Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state) const {
@@ -113,6 +119,10 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
     state.layers[layer] = std::move(out.state);
   }
   return {kernels::rms_norm(x, norm_, config_.norm_epsilon), std::move(state)};
+}
+
+Tensor Transformer::logits(const Tensor& hidden, Tensor& memory) const {
+  return kernels::linear(hidden, config_.tied_head ? embedding_ : head_, memory);
 }
 
 Tensor Transformer::logits(const Tensor& hidden) const { return kernels::linear(hidden, config_.tied_head ? embedding_ : head_); }

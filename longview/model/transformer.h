@@ -15,9 +15,11 @@ class Transformer {
  public:
   /// Packs the checkpoint's weights (quantised ones stay quantised); throws on NaN or infinite weights. The checkpoint's mapped
   /// pages are given back as they are packed.
-  explicit Transformer(const Checkpoint& checkpoint);
+  /// On a GPU the weights are f32.
+  explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
 
   const ModelConfig& config() const { return config_; }
+  at::Device device() const { return device_; }
   int64_t weight_bytes() const;
 
   /// The position a model has when nothing is asked for: the checkpoint's own scaling, or rope.
@@ -32,9 +34,12 @@ class Transformer {
   Forward forward(const Segment& segment, const Method& method, ModelState state) const;
   /// hidden [...,E] -> logits [...,V]
   Tensor logits(const Tensor& hidden) const;
+  /// hidden [T,E] -> [T,V] in `memory`, for the next call again.
+  Tensor logits(const Tensor& hidden, Tensor& memory) const;
 
  private:
   ModelConfig config_;
+  at::Device device_;
   kernels::Weight embedding_, head_;  // [V,E]; head_ is empty when tied
   Tensor norm_;                       // [E]
   std::vector<BlockWeights> blocks_;

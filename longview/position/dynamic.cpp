@@ -1,7 +1,7 @@
 // Dynamic NTK (emozilla, 2023; the formula Hugging Face uses): the base follows the length l of the cache, and nothing changes
 // before l exceeds the original length. Keys are kept un-rotated, so every key always turns with the current base.
 //   base' = base * (factor * l / original - (factor - 1))^(D/(D-2))   for l > original
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
 
 namespace longview {
 namespace {

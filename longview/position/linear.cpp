@@ -1,6 +1,6 @@
 // Position interpolation (arXiv:2306.15595): every position is divided by the factor.
 //   theta'_m = theta_m / factor
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
 
 namespace longview {
 namespace {

@@ -1,6 +1,6 @@
 // Llama 3.1's scaling (Meta, llama-models, 2024): pairs by wavelength w_m = 2 pi / theta_m against the original length L.
 //   w < L/high: theta        w > L/low: theta / factor        between: (1-s) theta/factor + s theta,  s = (L/w - low)/(high - low)
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
 
 namespace longview {
 namespace {

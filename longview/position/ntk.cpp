@@ -1,6 +1,6 @@
 // NTK-aware RoPE (bloc97, 2023; discussed at kexue.fm/archives/9675): a larger base stretches the slow pairs by the factor and
 // leaves the fast ones alone.   base' = base * factor^(D/(D-2))
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
 
 namespace longview {
 namespace {

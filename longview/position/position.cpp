@@ -15,19 +15,24 @@ Tensor Position::distance(const Tensor& i, const Tensor& j) const {
 Tensor Position::scale(const Tensor& i, int64_t) const { return at::ones_like(i, at::kDouble); }
 Tensor Position::gain(const Tensor&, const Tensor&) const { return {}; }
 Tensor Position::bias(const Tensor&, const Tensor&) const { return {}; }
+Pieces Position::pieces() const { return std::nullopt; }
 
-std::optional<std::vector<Piece>> Position::fused() const { return std::nullopt; }
-
-std::optional<std::vector<Piece>> Frequencies::fused() const {
-  return std::vector{Piece{[](int64_t i) { return std::pair<int64_t, int64_t>(0, i + 1); }, nullptr, nullptr}};
+const Pieces& Position::fused() const {
+  std::call_once(is_made_, [this] { pieces_ = pieces(); });
+  return pieces_;
 }
 
-kernels::Rotation Position::rotation(int64_t length, const std::function<double(int64_t)>& map, int64_t first,
-                                     int64_t count) const {
-  if (!map) return table_.rows(theta(length), first, count);
-  Tensor at = at::empty({count}, at::kDouble);  // [count]
-  for (int64_t p = 0; p < count; ++p) at.data_ptr<double>()[p] = map(first + p);
-  return rotation_at(theta(length), at);
+Pieces every_key() {
+  return std::vector{Piece{[](int64_t i) { return std::pair<int64_t, int64_t>(0, i + 1); }, {}, {}}};
+}
+
+Distances::Distances(const Rotary& rotary)
+    : Position(rotary),
+      own_(make_position(rotary.scaling.empty() ? "rope" : rotary.scaling,
+                         {rotary.head_width, rotary.base, rotary.trained_length, ""})) {}
+
+kernels::Rotation Position::rotation(int64_t length, const Place& place, int64_t first, int64_t count, at::Device device) const {
+  return (place.at ? *place.table : table_).rows(theta(length), first, count, place.at, device);
 }
 
 }  // namespace longview

@@ -3,6 +3,8 @@
 // A method's file overrides the one or two that its paper changes. i and j are positions inside the cache, int64.
 #pragma once
 
+#include <mutex>
+
 #include "longview/base/fields.h"
 #include "longview/base/registry.h"
 #include "longview/base/tensor.h"
@@ -11,11 +13,12 @@
 
 namespace longview {
 
-/// What the model gives every position method.
+/// What the model gives every method.
 struct Rotary {
   int64_t head_width = 64;        // D
   double base = 10000;            // theta_m = base^(-2m/D)
   int64_t trained_length = 2048;  // tokens
+  std::string scaling{};          // the checkpoint's own frequencies, as a position setting; "": unscaled
 };
 
 inline Rotary with_base(Rotary rotary, double base) {
@@ -23,16 +26,27 @@ inline Rotary with_base(Rotary rotary, double base) {
   return rotary;
 }
 
+/// Where the queries, or the keys, of a piece stand when their angles are made: empty, at their own positions.
+struct Place {
+  std::function<double(int64_t)> at;
+  std::shared_ptr<RotationTable> table;  // remembers the rotations of `at`
+
+  Place() = default;
+  Place(std::function<double(int64_t)> map) : at(std::move(map)), table(std::make_shared<RotationTable>()) {}  // NOLINT: implicit
+  double operator()(int64_t position) const { return at ? at(position) : static_cast<double>(position); }
+};
+
 /// What the fused kernels understand of a position: keys of a range that share one rotation of the query, the distance being
 /// query(i) - key(j). Ranges of a method's pieces do not overlap and together cover j <= i.
 struct Piece {
   std::function<std::pair<int64_t, int64_t>(int64_t i)> range;  // keys [from, to) that a query at i reaches this way
-  std::function<double(int64_t)> query, key;                    // empty: the position itself
+  Place query, key;
 };
+using Pieces = std::optional<std::vector<Piece>>;
 
 class Position {
  public:
-  explicit Position(Rotary rotary) : rotary_(rotary) {}
+  explicit Position(Rotary rotary) : rotary_(std::move(rotary)) {}
   virtual ~Position() = default;
 
   virtual Tensor theta(int64_t length) const;                       // f64 [D/2], radians a step, when the cache holds `length`
@@ -40,22 +54,47 @@ class Position {
   virtual Tensor scale(const Tensor& i, int64_t length) const;      // f64 [Tq], default 1
   virtual Tensor gain(const Tensor& i, const Tensor& j) const;      // f64 [Tq,Tk], default none
   virtual Tensor bias(const Tensor& i, const Tensor& j) const;      // f64 [H,Tq,Tk], default none
-  virtual std::optional<std::vector<Piece>> fused() const;          // default none: runs by the definition
+  virtual Pieces pieces() const;                                    // default none: runs by the definition
+
+  /// Why distances depend on where the text begins, so that no window may slide over it; "": only i - j matters.
+  virtual std::string anchor() const { return ""; }
+
+  /// What a method that chooses by itself does with a text of so many tokens, for people; "": there is nothing to choose.
+  virtual std::string choice(int64_t) const { return ""; }
 
   const Rotary& rotary() const { return rotary_; }
   std::string setting;  // "yarn:factor=4,original=8192,...": the method and all its values, as make_position understands them
-  /// cos and sin of theta(length) * map(p) for p in [first, first + count), f32 [count, D/2]; kept from call to call.
-  kernels::Rotation rotation(int64_t length, const std::function<double(int64_t)>& map, int64_t first, int64_t count) const;
+  /// pieces(), made once.
+  const Pieces& fused() const;
+  /// cos and sin of theta(length) * place(p) for p in [first, first + count), f32 [count, D/2] on the device; kept from call to
+  /// call.
+  kernels::Rotation rotation(int64_t length, const Place& place, int64_t first, int64_t count, at::Device device = at::kCPU) const;
 
  private:
   Rotary rotary_;
-  mutable RotationTable table_;
+  RotationTable table_;
+  mutable std::once_flag is_made_;
+  mutable Pieces pieces_;
 };
+
+/// One piece: every key j <= i at its true distance.
+Pieces every_key();
 
 /// A method that changes only theta or the scale: distances are i - j, which the kernels understand.
 struct Frequencies : Position {
   using Position::Position;
-  std::optional<std::vector<Piece>> fused() const override;  // one piece: every key j <= i
+  Pieces pieces() const override { return every_key(); }
+};
+
+/// A method that changes distances: frequencies and scale stay the checkpoint's own.
+class Distances : public Position {
+ public:
+  explicit Distances(const Rotary& rotary);
+  Tensor theta(int64_t length) const override { return own_->theta(length); }
+  Tensor scale(const Tensor& i, int64_t length) const override { return own_->scale(i, length); }
+
+ private:
+  std::shared_ptr<const Position> own_;
 };
 
 /// A method with its setting written down.
@@ -70,14 +109,8 @@ using MakePosition = std::shared_ptr<const Position> (*)(const Setting&, const R
 using PositionEntry = Entry<MakePosition>;
 std::span<const PositionEntry> positions();
 
-/// "yarn:factor=4,original=8192" -> the method; an unknown name or setting is an error that lists the known ones.
+/// "yarn:factor=4,original=8192" -> the method; an unknown name or setting is an error that lists the known ones. Any method also
+/// takes the scales of position/scaled.h: "rerope:window=512,logn=clipped".
 std::shared_ptr<const Position> make_position(std::string_view setting, const Rotary& rotary);
-
-std::shared_ptr<const Position> make_rope(const Setting&, const Rotary&);
-std::shared_ptr<const Position> make_linear(const Setting&, const Rotary&);
-std::shared_ptr<const Position> make_ntk(const Setting&, const Rotary&);
-std::shared_ptr<const Position> make_dynamic(const Setting&, const Rotary&);
-std::shared_ptr<const Position> make_yarn(const Setting&, const Rotary&);
-std::shared_ptr<const Position> make_llama3(const Setting&, const Rotary&);
 
 }  // namespace longview

@@ -1,5 +1,5 @@
 // RoPE (arXiv:2104.09864): theta_m = base^(-2m/D), unscaled. `base` replaces the checkpoint's.
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
 
 namespace longview {
 namespace {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 namespace longview {
+namespace {
 
 kernels::Rotation rotation_at(const Tensor& theta, const Tensor& positions) {
   const int64_t T = positions.size(0), M = theta.size(0);
@@ -20,13 +21,24 @@ kernels::Rotation rotation_at(const Tensor& theta, const Tensor& positions) {
   return out;
 }
 
-kernels::Rotation RotationTable::rows(const Tensor& theta, int64_t first, int64_t count) const {
+Tensor places(const std::function<double(int64_t)>& at, int64_t first, int64_t end) {
+  Tensor out = at::arange(first, end, at::kDouble);  // [end - first]
+  if (at)
+    for (int64_t p = first; p < end; ++p) out.data_ptr<double>()[p - first] = at(p);
+  return out;
+}
+
+}  // namespace
+
+kernels::Rotation RotationTable::rows(const Tensor& theta, int64_t first, int64_t count, const std::function<double(int64_t)>& at,
+                                      at::Device device) const {
   const std::lock_guard lock(mutex_);
-  const bool is_same = theta_.defined() && at::equal(theta_, theta);
+  const bool is_same = theta_.defined() && cos_.device() == device && at::equal(theta_, theta);
   int64_t known = is_same ? cos_.size(0) : 0;
   if (known < first + count) {
     const int64_t wanted = std::max(first + count, is_same ? known * 3 / 2 : first + count);
-    auto fresh = rotation_at(theta, at::arange(known, wanted, at::kDouble));
+    auto fresh = rotation_at(theta, places(at, known, wanted));
+    fresh = {fresh.cos.to(device), fresh.sin.to(device)};
     cos_ = known > 0 ? at::cat({cos_, fresh.cos}) : fresh.cos;  // [wanted,M]
     sin_ = known > 0 ? at::cat({sin_, fresh.sin}) : fresh.sin;  // [wanted,M]
     theta_ = theta;

@@ -4,7 +4,8 @@
 // The paper lets g fall linearly with the turns r_m = original * theta_m / 2 pi, from 1 at beta_fast to 0 at beta_slow. The
 // authors' code, and every checkpoint made with it, lets it fall linearly with the pair index m between the (rounded) pairs that
 // make beta_fast and beta_slow turns. `ramp=code` (the default) is theirs, `ramp=paper` the formula.
-#include "longview/position/position.h"
+#include "longview/position/methods.h"
+#include "longview/position/ramp.h"
 
 namespace longview {
 namespace {
@@ -43,18 +44,7 @@ struct Yarn final : Frequencies {
     return ((turns - c.beta_slow) / (c.beta_fast - c.beta_slow)).clamp(0, 1);   // [D/2]
   }
 
-  /// Pair (a real number) that makes that many turns within the original length.
-  double pair_of(double turns) const {
-    return static_cast<double>(rotary().head_width) * std::log(static_cast<double>(c.original) / (turns * 2 * M_PI)) /
-           (2 * std::log(rotary().base));
-  }
-
-  Tensor code_ramp() const {
-    const double last = static_cast<double>(rotary().head_width) - 1;
-    const double low = std::max(std::floor(pair_of(c.beta_fast)), 0.0), high = std::min(std::ceil(pair_of(c.beta_slow)), last);
-    const Tensor m = at::arange(rotary().head_width / 2, at::kDouble);        // [D/2]
-    return 1 - ((m - low) / (high == low ? 0.001 : high - low)).clamp(0, 1);  // [D/2]
-  }
+  Tensor code_ramp() const { return 1 - pair_ramp(rotary(), c.original, c.beta_fast, c.beta_slow); }  // [D/2]
 
   YarnConfig c;
 };

@@ -77,8 +77,47 @@ def ntk_mixed(d, b, original, factor, exponent):
     return [t / v for t, v in zip(default(d, b), divisors(d, factor, exponent))]
 
 
+def abf(d, b, original, factor, base):
+    return default(d, base)
+
+
+def dynamic_yarn(d, b, original, factor, length):
+    return yarn(d, b, original, max(1, length / original))
+
+
+def ntk_by_parts(d, b, original, factor):                            # bloc97's constants: 1.25 and 0.75 turns, 16 and 2 turns
+    def ramp(fast, slow):
+        low, high = yarn_range(d, b, original, fast, slow)
+        return [min(max((m - low) / (high - low or 0.001), 0), 1) for m in range(d // 2)]
+    out = []
+    for t, i, n, slow, fast in zip(default(d, b), linear(d, b, original, factor), ntk(d, b, original, factor), ramp(1.25, 0.75), ramp(16, 2)):
+        mixed = i * slow + n * (1 - slow)
+        out.append(mixed * fast + t * (1 - fast))
+    return out
+
+
+def resonance(d, b, original, factor, over):
+    return [2 * math.pi / round(2 * math.pi / t) for t in globals()[over](d, b, original, factor)]
+
+
+def longrope_lists(d):                                               # any rising lists will do
+    return [1 + 0.01 * m for m in range(d // 2)], [1 + 7 * (m / (d // 2 - 1)) ** 1.5 for m in range(d // 2)]
+
+
+def longrope(d, b, original, factor, length):
+    return [t / v for t, v in zip(default(d, b), longrope_lists(d)[length > original])]
+
+
+def attention_factor(method, original, factor, extra):
+    if method == "yarn" or extra.get("over") == "yarn":
+        return yarn_scale(factor)
+    if method == "dynamic_yarn":
+        return yarn_scale(max(1, extra["length"] / original))
+    return math.sqrt(1 + math.log(factor) / math.log(original)) if method == "longrope" else 1.0
+
+
 SHAPES = [(64, 1e4, 512), (64, 1e4, 2048), (128, 1e4, 4096), (64, 1e5, 8192), (128, 5e5, 8192), (128, 1e6, 32768)]
-PEERS = ("default", "linear", "dynamic", "yarn", "llama3")           # what transformers has
+PEERS = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")   # what transformers has
 TRANSFORMERS_ERROR = 1e-6             # relative, of a float32 power and a few float32 operations; 4.6e-7 is met
 
 
@@ -97,6 +136,14 @@ def cases():
             yield name, d, b, n, 8.0, {}
         for c in (0.625, 0.75):
             yield "ntk_mixed", d, b, n, 8.0, {"exponent": c}
+        yield "abf", d, b, n, 1.0, {"new_base": 5e5}
+        for f in (2.0, 8.0):
+            yield "ntk_by_parts", d, b, n, f, {}
+            for over in ("ntk", "yarn"):
+                yield "resonance", d, b, n, f, {"over": over}
+        for times in (0.5, 1, 3):
+            yield "dynamic_yarn", d, b, n, 1.0, {"length": int(n * times)}
+            yield "longrope", d, b, n, 8.0, {"length": int(n * times)}
 
 
 def formula(method, d, b, n, f, extra):
@@ -112,10 +159,12 @@ def peer(method, d, b, n, f, extra):
         rotary = LlamaRotaryEmbedding(config)
         return rotary.inv_freq, rotary.attention_scaling
     rope = {"rope_type": method, "rope_theta": b, "factor": f}
-    if method in ("yarn", "llama3"):
+    if method in ("yarn", "llama3", "longrope"):
         rope["original_max_position_embeddings"] = n
+    if method == "longrope":
+        rope["short_factor"], rope["long_factor"] = longrope_lists(d)
     rope.update({k: v for k, v in extra.items() if k != "length"})
-    longest = int(n * f) if method in ("yarn", "llama3") else n
+    longest = int(n * f) if method in ("yarn", "llama3", "longrope") else n
     config = transformers.LlamaConfig(head_dim=d, hidden_size=4 * d, num_attention_heads=4, max_position_embeddings=longest, rope_parameters=rope)
     return ROPE_INIT_FUNCTIONS[method](config, "cpu", seq_len=extra.get("length"))
 
@@ -168,7 +217,7 @@ def main():
     lines, worst = [], 0.0
     for method, d, b, n, f, extra in cases():
         case = {"method": method, "head_dim": d, "base": b, "original": n, "factor": f, **extra,
-                "attention_factor": yarn_scale(f) if method == "yarn" else 1.0, "inv_freq": formula(method, d, b, n, f, extra)}
+                "attention_factor": attention_factor(method, n, f, extra), "inv_freq": formula(method, d, b, n, f, extra)}
         if method in PEERS:
             table, scale = peer(method, d, b, n, f, extra)
             case["inv_freq_f32"] = [float(f"{x:.9g}") for x in table.tolist()]           # 9 digits hold a float32

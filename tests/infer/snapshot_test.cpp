@@ -84,8 +84,15 @@ std::vector<std::string> attention_settings() {
   return out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, SnapshotOf,
-                         ::testing::Combine(::testing::ValuesIn(names_of(positions())), ::testing::ValuesIn(attention_settings())),
+std::vector<SnapshotOf::ParamType> every_pair() {
+  std::vector<SnapshotOf::ParamType> out;
+  for (const auto& position : names_of(positions()))
+    for (const auto& attention : attention_settings())
+      if (refusal(*make_attention(attention), *make_position(position, {})).empty()) out.emplace_back(position, attention);
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, SnapshotOf, ::testing::ValuesIn(every_pair()),
                          [](const ::testing::TestParamInfo<SnapshotOf::ParamType>& info) {
                            std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
                            std::replace_if(

@@ -10,7 +10,7 @@ using namespace testing;  // NOLINT: the cases
 class AttentionLaw : public ::testing::TestWithParam<std::tuple<std::string, std::string, Shape>> {
  protected:
   const Shape shape = std::get<2>(GetParam());
-  const std::shared_ptr<const Attention> attention = make_attention(std::get<0>(GetParam()));
+  const std::shared_ptr<const Attention> attention = make_attention(std::get<0>(GetParam()), {shape.D, 10000, kTrained});
   const std::shared_ptr<const Position> position = make_position(std::get<1>(GetParam()), {shape.D, 10000, kTrained});
   const Qkv x = random_qkv(shape, 1);
   const int64_t T = shape.T;
@@ -136,10 +136,35 @@ std::string case_name(const ::testing::TestParamInfo<AttentionLaw::ParamType>& i
   return name_of(attention) + "__" + name_of(position) + "__" + ::testing::PrintToString(shape);
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, AttentionLaw,
-                         ::testing::Combine(::testing::ValuesIn(attention_settings()), ::testing::ValuesIn(position_settings()),
-                                            ::testing::ValuesIn(kShapes)),
-                         case_name);
+/// Every pair that is not refused. Beside the first shape and the plain methods a pair gets one of the shapes, by turns.
+std::vector<AttentionLaw::ParamType> every_pair() {
+  std::vector<AttentionLaw::ParamType> out;
+  size_t turn = 0;
+  for (const auto& attention : attention_settings())
+    for (const auto& position : position_settings()) {
+      const Rotary rotary{8, 10000, kTrained};
+      if (!refusal(*make_attention(attention, rotary), *make_position(position, rotary)).empty()) continue;
+      if (position == "rope")
+        for (const auto& shape : kShapes) out.emplace_back(attention, position, shape);
+      else out.emplace_back(attention, position, kShapes[turn++ % kShapes.size()]);
+    }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, AttentionLaw, ::testing::ValuesIn(every_pair()), case_name);
+
+TEST(AttentionAndPosition, AreRefusedWhereAWindowWouldMoveWhatIsCountedFromTheStart) {
+  const Rotary rotary{8, 10000, kTrained};
+  for (const auto& entry : positions())
+    for (const auto& other : attentions()) {
+      const auto position = make_position(entry.name, rotary);
+      const auto attention = make_attention(other.name, rotary);
+      const bool is_anchored = entry.name == "auto" || entry.name == "dual_chunk" || entry.name == "self_extend";
+      const std::string why = refusal(*attention, *position);
+      EXPECT_EQ(!why.empty(), is_anchored && attention->bound().has_value()) << entry.name << " with " << other.name;
+      if (!why.empty()) EXPECT_NE(why.find("goes with full attention only"), std::string::npos) << why;
+    }
+}
 
 }  // namespace
 }  // namespace longview

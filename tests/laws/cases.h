@@ -20,16 +20,26 @@ inline std::vector<std::string> position_settings() {
   std::vector<std::string> out;
   for (const auto& entry : positions()) out.emplace_back(entry.name);
   for (const char* more :
-       {"dynamic:factor=2", "yarn:factor=8,ramp=paper", "llama3:original=50", "linear:factor=1.5", "rope:base=500000"})
+       {"dynamic:factor=2", "yarn:factor=8,ramp=paper", "llama3:original=50", "linear:factor=1.5", "rope:base=500000",
+        "resonance:over=rope", "resonance:over=ntk,factor=2", "ntk_mixed:power=1", "longrope:long=7,short=1.5", "rerope:window=20",
+        "leaky_rerope:window=9,factor=3", "self_extend:window=10,group=3", "self_extend:window=10,group=3,shift=real",
+        "dual_chunk:chunk=12,limit=20", "rerope:window=16,logn=clipped", "rope:logn=trained,temperature=4"})
     out.emplace_back(more);
   return out;
+}
+
+/// Methods that look only at differences of positions, whose limits and shifts are the same everywhere.
+inline bool is_shiftable(const Position& method) {
+  const Tensor i = at::arange(300, at::kLong), scale = method.scale(i, 300);
+  return method.anchor().empty() && at::equal(scale, scale[0].expand_as(scale));
 }
 
 inline std::vector<std::string> attention_settings() {
   std::vector<std::string> out;
   for (const auto& entry : attentions()) out.emplace_back(entry.name);
   for (const char* more :
-       {"window:window=37", "window:window=1", "streaming:window=40", "streaming:window=33,sinks=0", "streaming:window=9,sinks=8"})
+       {"window:window=37", "window:window=1", "streaming:window=40", "streaming:window=33,sinks=0", "streaming:window=9,sinks=8",
+        "lm_infinite:window=20,globals=3,cap=30", "lm_infinite:window=16,globals=0,cap=16"})
     out.emplace_back(more);
   return out;
 }
@@ -69,7 +79,8 @@ class Watched final : public Position {
   }
   Tensor gain(const Tensor& i, const Tensor& j) const override { return of_->gain(i, j); }
   Tensor bias(const Tensor& i, const Tensor& j) const override { return of_->bias(i, j); }
-  std::optional<std::vector<Piece>> fused() const override { return is_fused_ ? of_->fused() : std::nullopt; }
+  Pieces pieces() const override { return is_fused_ ? of_->pieces() : std::nullopt; }
+  std::string anchor() const override { return of_->anchor(); }
   mutable int64_t length = 0;  // of the last call
 
  private:

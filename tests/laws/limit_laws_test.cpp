@@ -11,7 +11,8 @@ using namespace testing;  // NOLINT: the cases
 constexpr Shape kShape{1, 6, 2, 150, 16};
 
 Outcome run_with(const char* attention, const std::string& position, const Qkv& x, const std::vector<int64_t>& cuts) {
-  return run(*make_attention(attention), make_position(position, {x.q.size(3), 10000, kTrained}), x, cuts);
+  return run(*make_attention(attention, {x.q.size(3), 10000, kTrained}), make_position(position, {x.q.size(3), 10000, kTrained}), x,
+             cuts);
 }
 
 struct AttentionLimit : ::testing::TestWithParam<std::string> {
@@ -86,7 +87,58 @@ TEST_P(AttentionLimit, StreamingIsWhatItsPaperTells) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, AttentionLimit, ::testing::ValuesIn(position_settings()),
+/// Those that may stand in a window that slides, and whose distances are true: the paper's own.
+std::vector<std::string> plain_settings() {
+  auto out = position_settings();
+  const Tensor i = at::arange(300, at::kLong);
+  const Tensor far = make_position("rope", {kShape.D, 10000, kTrained})->distance(i, i);
+  std::erase_if(out, [&](const std::string& setting) {
+    const auto method = make_position(setting, {kShape.D, 10000, kTrained});
+    return !method->anchor().empty() || !at::equal(method->distance(i, i), far);
+  });
+  return out;
+}
+
+TEST(DistanceLimit, WindowsAsLongAsTheTextFactorsAndGroupsOfOneAreRopeToTheBit) {
+  const Qkv x = random_qkv(kShape, 8);
+  for (const auto& cuts : {std::vector<int64_t>{150}, pieces(150, 64), pieces(150, 1)}) {
+    const Tensor rope = run_with("full", "rope", x, cuts).out;
+    for (const char* setting : {"rerope:window=150", "leaky_rerope:window=150", "leaky_rerope:window=20,factor=1",
+                                "self_extend:window=150", "self_extend:window=20,group=1", "dual_chunk:chunk=150,limit=150"})
+      EXPECT_TRUE(same_bits(run_with("full", setting, x, cuts).out, rope)) << setting;
+    const Tensor known = run_with("full", "auto", x, cuts).out;
+    EXPECT_TRUE(same_bits(known.narrow(2, 0, kTrained), rope.narrow(2, 0, kTrained))) << "auto inside the trained length";
+    EXPECT_GT(largest_difference(known.narrow(2, 140, 10), rope.narrow(2, 140, 10)), 1e-3);
+  }
+}
+
+TEST(DistanceLimit, LmInfiniteIsFullUntilItsWindowIsFull) {
+  const Qkv x = random_qkv(kShape, 8);
+  EXPECT_TRUE(
+      same_bits(run_with("lm_infinite:window=150,globals=0", "rope", x, {150}).out, run_with("full", "rope", x, {150}).out));
+  EXPECT_TRUE(same_bits(run_with("lm_infinite:window=40,globals=0,cap=40", "rope", x, pieces(150, 64)).out,
+                        run_with("window:window=40", "rope", x, pieces(150, 64)).out));
+}
+
+/// LM-Infinite as its paper tells it: one row of scores at distances min(i - j, cap), hidden but for the first and the last keys.
+TEST(DistanceLimit, LmInfiniteIsWhatItsPaperTells) {
+  const Qkv x = random_qkv({1, 6, 2, 90, 16}, 5), exact = in_double(x);
+  const int64_t window = 20, globals = 3, cap = 30, T = 90;
+  const auto rerope = make_position(fmt::format("rerope:window={}", cap), {16, 10000, kTrained});  // min(i - j, cap)
+  const auto told = [&](const Qkv& text) {
+    View first{.k = text.k, .v = text.v, .from = std::vector<int64_t>(T, 0), .to = {}, .query = {}}, last = first;
+    for (int64_t i = 0; i < T; ++i) {
+      first.to.push_back(std::min(i + 1, globals)), first.query.push_back(i);
+      last.from[static_cast<size_t>(i)] = std::max(globals, i - window + 1), last.to.push_back(i + 1), last.query.push_back(i);
+    }
+    return scored_by_definition(text.q, {first, last}, *rerope, T);
+  };
+  const std::string setting = fmt::format("lm_infinite:window={},globals={},cap={}", window, globals, cap);
+  for (const auto& cuts : {std::vector<int64_t>{T}, pieces(T, 1), pieces(T, 17)})
+    EXPECT_TRUE(as_exact_as_plain(run_with(setting.c_str(), "rope", x, cuts).out, told(x), told(exact)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, AttentionLimit, ::testing::ValuesIn(plain_settings()),
                          [](const auto& info) { return name_of(info.param); });
 
 TEST(FullAttention, IsTheSameToTheBitHoweverTheTextIsCut) {
@@ -109,7 +161,7 @@ TEST(BoundedAttention, MemoryBehindTheStateStaysBoundedToo) {
   const Qkv x = random_qkv(shape, 7);
   const auto position = make_position("rope", {shape.D, 10000, kTrained});
   for (const auto& setting : attention_settings()) {
-    const auto attention = make_attention(setting);
+    const auto attention = make_attention(setting, {shape.D, 10000, kTrained});
     if (!attention->bound() || *attention->bound() > 64) continue;
     State state;
     for (int round = 0; round < 12; ++round) {

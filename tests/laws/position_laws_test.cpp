@@ -1,4 +1,6 @@
 // What every position method does.
+#include <set>
+
 #include "longview/attention/scored.h"
 #include "tests/kernels/error.h"
 #include "tests/laws/cases.h"
@@ -23,7 +25,8 @@ TEST_P(PositionLaw, FrequenciesArePositiveAndFallFromOne) {
       ASSERT_EQ(theta.scalar_type(), at::kDouble);
       EXPECT_TRUE(theta.isfinite().all().item<bool>());
       EXPECT_GT(theta.min().item<double>(), 0);
-      EXPECT_LE(theta.max().item<double>(), 1) << "no method turns faster than a radian a step";
+      const double most = GetParam().rfind("resonance", 0) == 0 ? 2 * M_PI / 6 : 1;  // a wavelength of 2 pi becomes 6
+      EXPECT_LE(theta.max().item<double>(), most) << "no method turns faster than a radian a step";
       EXPECT_LT(at::diff(theta).max().item<double>(), 0) << "slower from pair to pair";
     }
 }
@@ -52,9 +55,7 @@ TEST_P(PositionLaw, PiecesCoverThePastOnceAndKeepTheDistance) {
       const auto [from, to] = piece.range(i);
       for (int64_t j = std::max<int64_t>(from, 0); j < std::min(to, i + 1); ++j) {
         covered[static_cast<size_t>(j)] += 1;
-        const double query = piece.query ? piece.query(i) : static_cast<double>(i),
-                     key = piece.key ? piece.key(j) : static_cast<double>(j);
-        ASSERT_EQ(query - key, distance[i][j].item<double>()) << i << " " << j;
+        ASSERT_NEAR(piece.query(i) - piece.key(j), distance[i][j].item<double>(), 1e-12) << i << " " << j;
       }
       ASSERT_LE(to, i + 1) << "the future";
     }
@@ -66,7 +67,7 @@ TEST_P(PositionLaw, RotationsAreCosAndSinOfTheAngleRoundedOnce) {
   const auto method = position();
   for (const int64_t length : {30, 300}) {
     const int64_t first = 1000000, count = 5;
-    const auto rotation = method->rotation(length, nullptr, first, count);
+    const auto rotation = method->rotation(length, {}, first, count);
     const Tensor angle = at::arange(first, first + count, at::kDouble).unsqueeze(-1) * method->theta(length);  // [5,D/2]
     EXPECT_TRUE(same_bits(rotation.cos, angle.cos().to(at::kFloat)));
     EXPECT_TRUE(same_bits(rotation.sin, angle.sin().to(at::kFloat)));
@@ -77,11 +78,11 @@ TEST_P(PositionLaw, RotationsDoNotDependOnWhatWasAskedBefore) {
   const auto asked = position();
   for (const int64_t length : {1, 60, 500, 60}) {
     for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 3}, {2, 90}, {0, 1}, {91, 200}, {7, 0}}) {
-      const auto one = asked->rotation(length, nullptr, first, count), fresh = position()->rotation(length, nullptr, first, count);
+      const auto one = asked->rotation(length, {}, first, count), fresh = position()->rotation(length, {}, first, count);
       EXPECT_TRUE(same_bits(one.cos, fresh.cos)) << length << " " << first;
       EXPECT_TRUE(same_bits(one.sin, fresh.sin)) << length << " " << first;
-      const auto mapped = asked->rotation(
-          length, [](int64_t p) { return static_cast<double>(p); }, first, count);
+      const Place there([](int64_t p) { return static_cast<double>(p); });
+      const auto mapped = asked->rotation(length, there, first, count);
       EXPECT_TRUE(same_bits(one.cos, mapped.cos));
     }
   }
@@ -94,10 +95,15 @@ View shifted(const Qkv& x, int64_t shift) {
   return view;
 }
 
-// Every registered method scores by i - j (at one length). A method that does not must be named here, with its reason.
+// Every method scores by i - j (at one length), except those that say why not (anchor) and those that scale by position (log n).
 TEST_P(PositionLaw, OnlyDistancesMatter) {
   const Qkv x = random_qkv({1, 6, 2, 100, 32}, 2), exact = in_double(x);
   const auto method = position();
+  if (!is_shiftable(*method)) {
+    const std::set<std::string> known{"auto", "dual_chunk", "self_extend", "rope", "rerope"};
+    EXPECT_TRUE(known.contains(parse_setting(GetParam()).name)) << "should this depend on where the text begins?";
+    return;
+  }
   const Tensor there = scored_by_definition(exact.q, {shifted(exact, 0)}, *method, 200);
   const Tensor plain = scored_by_definition(x.q, {shifted(x, 0)}, *method, 200);
   for (const int64_t shift : {0, 1, 64, 99999}) {
@@ -122,7 +128,8 @@ void expect_rope(const std::string& setting, const std::vector<int64_t>& lengths
 }
 
 TEST(PositionLimit, AFactorOfOneIsRopeToTheBit) {
-  for (const char* name : {"linear", "ntk", "yarn", "llama3"}) expect_rope(fmt::format("{}:factor=1", name), kLengths);
+  for (const char* name : {"linear", "ntk", "ntk_by_parts", "ntk_mixed", "yarn", "llama3", "longrope"})
+    expect_rope(fmt::format("{}:factor=1", name), kLengths);
   expect_rope("yarn:factor=1,ramp=paper", kLengths);
   expect_rope("llama3:factor=1,original=50", kLengths);
 }
@@ -133,6 +140,27 @@ TEST(PositionLimit, DynamicWithinTheOriginalLengthIsRopeToTheBit) {
   EXPECT_FALSE(at::equal(make_position("dynamic:factor=1", rotary)->theta(2049), make_position("rope", rotary)->theta(2049)));
   EXPECT_TRUE(same_bits(make_position("dynamic", rotary)->theta(2048), make_position("rope", rotary)->theta(2048)))
       << "without `original` it is the trained length";
+}
+
+TEST(PositionLimit, DynamicYarnAndLongRopeWithinTheOriginalLength) {
+  expect_rope("dynamic_yarn:original=2048", {1, 50, 2047, 2048});
+  expect_rope("longrope:original=2048,attention_factor=1", {1, 50, 2047, 2048});
+  const Rotary rotary{64, 10000, 2048};
+  for (const char* setting : {"dynamic_yarn", "longrope:attention_factor=1"})
+    EXPECT_FALSE(at::equal(make_position(setting, rotary)->theta(2049), make_position("rope", rotary)->theta(2049))) << setting;
+  EXPECT_TRUE(at::equal(make_position("dynamic_yarn", rotary)->theta(8192), make_position("yarn:factor=4", rotary)->theta(8192)));
+}
+
+TEST(PositionLimit, ABaseOfItsOwnIsAbf) {
+  const Rotary rotary{64, 10000, 2048};
+  EXPECT_TRUE(same_bits(make_position("abf:base=10000", rotary)->theta(1), make_position("rope", rotary)->theta(1)));
+}
+
+TEST(PositionLimit, DistancesKeepTheCheckpointsOwnFrequencies) {
+  const Rotary rotary{128, 500000, 8192, "llama3:factor=8,original=8192"};
+  const auto own = make_position(rotary.scaling, rotary);
+  for (const char* setting : {"rerope", "leaky_rerope", "self_extend", "dual_chunk", "auto"})
+    EXPECT_TRUE(same_bits(make_position(setting, rotary)->theta(1), own->theta(1))) << setting;
 }
 
 TEST(PositionLimit, DynamicOfFactorOneIsNtkOfTheLength) {

@@ -1,0 +1,147 @@
+#include "tools/reading.h"
+
+#include "longview/base/text_format.h"
+
+namespace longview::tools {
+namespace {
+
+struct EnoughTokens {};
+
+std::string remembers(const Method& method) {
+  return std::string(find(attentions(), "attention", parse_setting(method.attention->setting).name).remembers);
+}
+
+/// Resident memory after a tenth of the text and at its end: whether reading takes more the longer the text is.
+struct MemoryTrace {
+  int64_t tenth = 0, end = 0;  // bytes
+};
+
+Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& memory, const std::string& book, const Method& method,
+             const ModelConfig& config) {
+  const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
+  Json buckets = Json::array();
+  for (const auto& bucket : result.buckets)
+    buckets.push_back(
+        {{"from", bucket.from}, {"to", bucket.to}, {"tokens", bucket.tokens}, {"nll", bucket.nll}, {"seconds", bucket.seconds}});
+  return {{"book", book},
+          {"model", config.name},
+          {"trained_length", config.trained_length},
+          {"position", method.position->setting},
+          {"attention", method.attention->setting},
+          {"tokens", result.tokens},
+          {"nll", is_scored ? Json(result.nll) : Json()},
+          {"perplexity", is_scored ? Json(std::exp(result.nll)) : Json()},
+          {"buckets", buckets},
+          {"tokens_per_second", run.tokens_per_second},
+          {"seconds", run.seconds},
+          {"state_bytes", run.state_bytes},
+          {"rss_peak_bytes", run.rss_peak_bytes},
+          {"rss_tenth_bytes", memory.tenth},
+          {"rss_end_bytes", memory.end},
+          {"interrupted", result.is_interrupted}};
+}
+
+ReadRun run_of(const ReadResult& result, const Method& method, const Session& session) {
+  ReadRun run;
+  run.label = method_label(method);
+  run.buckets = result.buckets;
+  run.tokens = result.tokens;
+  run.seconds = result.seconds;
+  run.tokens_per_second = result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
+  run.state_bytes = session.state.bytes();
+  run.rss_peak_bytes = rss_peak_bytes();
+  run.note = "Remembers " + remembers(method) + ".";
+  return run;
+}
+
+}  // namespace
+
+Text tokenize(const std::vector<Document>& documents, const Tokenizer& tokenizer, int64_t most) {
+  Text out;
+  const auto limit = most > 0 ? static_cast<size_t>(most) : SIZE_MAX;
+  if (tokenizer.spec().add_bos && tokenizer.spec().bos >= 0) out.ids.push_back(tokenizer.spec().bos);
+  for (const auto& document : documents) {
+    out.name += (out.name.empty() ? "" : " + ") + document.name();
+    try {
+      tokenizer.encode(document.text(), Specials::plain, [&](std::span<const Id> ids) {
+        out.ids.insert(out.ids.end(), ids.begin(), ids.end());
+        if (out.ids.size() >= limit) throw EnoughTokens{};
+      });
+    } catch (const EnoughTokens&) {
+    }
+  }
+  if (out.ids.size() > limit) out.ids.resize(limit);
+  LV_CHECK(!out.ids.empty(), "[read] {} has no tokens", out.name);
+  return out;
+}
+
+Method parse_method(const Transformer& model, const std::string& text, const std::string& attention_otherwise) {
+  std::string position, attention;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('+', begin), text.size());
+    const std::string part = text.substr(begin, end - begin), name = parse_setting(part).name;
+    const auto known = names(attentions());
+    std::string& side = std::find(known.begin(), known.end(), name) != known.end() ? attention : position;
+    LV_CHECK(side.empty(), "[method] '{}' names two methods of one kind: {} and {}", text, side, part);
+    side = part;
+    begin = end + 1;
+  }
+  return model.method(position, attention.empty() ? attention_otherwise : attention);
+}
+
+std::vector<std::string> split_methods(const std::string& text) {
+  std::vector<std::string> out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const size_t equals = part.find('='), colon = part.find_first_of(":+");
+    if (!out.empty() && equals != std::string::npos && (colon == std::string::npos || colon > equals)) out.back() += "," + part;
+    else out.push_back(part);
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::vector<int64_t> parse_edges(std::string_view command, const std::string& text) {
+  std::vector<int64_t> out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    out.push_back(to_int(command, "--buckets", text.substr(begin, end - begin)));
+    LV_CHECK(out.back() >= 0 && (out.size() < 2 || out[out.size() - 2] < out.back()),
+             "[{}] --buckets must begin at 0 or more and grow; got '{}'", command, text);
+    begin = end + 1;
+  }
+  return out;
+}
+
+ProgressOutput progress_output(const SharedOptions& options) {
+  ProgressOutput out = progress_on_stderr(options.quiet);
+  if (!out.terminal) out.write = [write = out.write](std::string_view line) { write("  " + std::string(line)); };
+  return out;
+}
+
+Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, int64_t chunk,
+                  const std::vector<int64_t>& edges) {
+  reset_rss_peak();
+  MemoryTrace memory;
+  const auto total = static_cast<int64_t>(text.ids.size());
+  Progress progress(total, "tokens", progress_output(options));
+  Reading out;
+  Reader reader(*opened.model, method,
+                {chunk, edges,
+                 [&](int64_t tokens, double nll) {
+                   if (memory.tenth == 0 && tokens >= total / 10) memory.tenth = rss_bytes();
+                   progress.update(tokens, fmt::format("loss {:.2f}", nll));
+                   return !interrupted();
+                 }},
+                out.session);
+  reader.read(text.ids);
+  const ReadResult result = reader.finish();
+  progress.finish();
+  memory.end = rss_bytes();
+  out.run = run_of(result, method, out.session);
+  out.json = json_of(result, out.run, memory, text.name, method, opened.model->config());
+  return out;
+}
+
+}  // namespace longview::tools
