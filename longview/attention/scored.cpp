@@ -23,10 +23,17 @@ kernels::Rotation query_rotation(const Position& position, int64_t length, const
   return {table.cos.index_select(0, rows), table.sin.index_select(0, rows)};  // [T,M]
 }
 
-/// What the queries of a view reach by one piece; none: nothing.
+/// The rows of one angle, for every query or key that stands there.
+kernels::Rotation everywhere(const Position& position, int64_t length, double place, int64_t count, at::Device device) {
+  const Place there([place](int64_t) { return place; });
+  const auto row = position.rotation(length, there, 0, 1, device);
+  return {row.cos.repeat({count, 1}), row.sin.repeat({count, 1})};  // [count,M]
+}
+
+/// What the queries of a view reach by one piece, without the keys that nobody reaches; none: nothing.
 std::optional<kernels::KeySet> key_set(const View& view, const Piece& piece, const Position& position, int64_t length) {
   kernels::KeySet set{.k = view.k, .v = view.v, .query = {}, .key = {}, .from = view.from, .to = view.to, .first = view.first};
-  bool sees = false;
+  int64_t least = view.k.size(2), most = 0;
   for (size_t t = 0; t < view.query.size(); ++t) {
     if (view.distance) {  // as key 0 for a query there
       const auto [from, to] = piece.range(*view.distance);
@@ -36,22 +43,21 @@ std::optional<kernels::KeySet> key_set(const View& view, const Piece& piece, con
       set.from[t] = std::max(view.from[t], from - view.key);
       set.to[t] = std::min(view.to[t], to - view.key);
     }
-    sees = sees || set.from[t] < set.to[t];
+    if (set.from[t] < set.to[t]) least = std::min(least, set.from[t]), most = std::max(most, set.to[t]);
   }
-  if (!sees) return std::nullopt;
+  if (least >= most) return std::nullopt;
+  set.k = view.k.narrow(2, least, most - least), set.v = view.v.narrow(2, least, most - least), set.first += least;
+  for (size_t t = 0; t < view.query.size(); ++t)
+    set.from[t] = std::max<int64_t>(set.from[t] - least, 0), set.to[t] = std::max<int64_t>(set.to[t] - least, 0);
   const at::Device device = view.k.device();
   if (view.distance) {
     const double distance = piece.query(*view.distance) - piece.key(0);
-    const Place there([distance](int64_t) { return distance; }), nowhere([](int64_t) { return 0.0; });
-    const auto query = position.rotation(length, there, 0, 1, device), key = position.rotation(length, nowhere, 0, 1, device);
-    const auto all = [](const kernels::Rotation& row, int64_t count) {
-      return kernels::Rotation{row.cos.repeat({count, 1}), row.sin.repeat({count, 1})};  // [count,M]
-    };
-    set.query = all(query, static_cast<int64_t>(view.query.size())), set.key = all(key, view.k.size(2));
+    set.query = everywhere(position, length, distance, static_cast<int64_t>(view.query.size()), device);
+    set.key = everywhere(position, length, 0, most - least, device);
     return set;
   }
   set.query = query_rotation(position, length, piece.query, view.query, device);
-  set.key = position.rotation(length, piece.key, view.key, view.k.size(2), device);
+  set.key = position.rotation(length, piece.key, view.key + least, most - least, device);
   return set;
 }
 
@@ -87,7 +93,7 @@ View block_of(const View& view, int64_t first, int64_t count) {
 }  // namespace
 
 Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
-  constexpr int64_t kBlock = 32;  // queries a block: bounds the [T,Tk,M] angles
+  constexpr int64_t kBlock = 32;                               // queries a block: bounds the [T,Tk,M] angles
   const Tensor scale = row_scale(q, views, position, length);  // [T]
   std::vector<Tensor> outs;
   for (int64_t first = 0; first < q.size(2); first += kBlock) {
