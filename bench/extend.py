@@ -1,4 +1,4 @@
-"""One table from several `longview compare --json` files of the same methods, one file a book.
+"""One table from several `longview compare --json` files of the same methods, of one book each.
 
   extend.py FILE...
 
@@ -19,13 +19,14 @@ def error(x):
 
 
 def main(paths):
-    books = [json.load(open(path)) for path in paths]
-    rows = {}
-    for book in books:
-        for method in book["methods"]:
-            rows.setdefault(method["label"], []).append(method)
-    rows = {label: methods for label, methods in rows.items() if len(methods) == len(books)}
-    buckets = [(b["from"], b["to"]) for b in books[0]["methods"][0]["buckets"]]
+    rows, books = {}, set()                                          # rows: label -> book -> method
+    for path in paths:
+        result = json.load(open(path))
+        books.update(result["books"])
+        for method in result["methods"]:
+            rows.setdefault(method["label"], {})[result["books"][0]] = method
+    rows = {label: [of[book] for book in sorted(books)] for label, of in rows.items() if len(of) == len(books)}
+    buckets = [(b["from"], b["to"]) for b in rows[REFERENCE][0]["buckets"]]
     name = lambda n: f"{n // 1024}K" if n else "0"
     print("| method | " + " | ".join(f"{name(a)}-{name(b)}" for a, b in buckets) + " |")
     print("|---|" + "---|" * len(buckets))

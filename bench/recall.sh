@@ -3,13 +3,12 @@
 #   bench/recall.sh OUT MODEL BOOK         the tasks of one method after the other, JOBS methods at once
 set -euo pipefail
 out=$1 model=$2 book=$3
-methods=(none dynamic yarn:factor=4 ntk_by_parts:factor=4 linear:factor=4 rerope:window=4096 rerope:window=1024
-  leaky_rerope:window=4096,factor=8 leaky_rerope:window=4096,factor=8,logn=clipped self_extend:window=2048,group=4 dual_chunk auto
-  streaming:window=2048 super_baseline window:window=2048 lm_infinite:window=2048)
+methods=(none dynamic yarn:factor=4 rerope:window=4096 leaky_rerope:window=4096,factor=8 leaky_rerope:window=4096,factor=8,logn=clipped
+  self_extend:window=2048,group=4 dual_chunk streaming:window=2048 super_baseline lm_infinite:window=2048 ntk_by_parts:factor=4)
 mkdir -p "$out"
 one() {
   local name=${1//[^a-z0-9]/_}
-  local common=(-m "$model" --device "${DEVICE:-auto}" -q --method "$1")
+  local common=(-m "$model" --device "${DEVICE:-auto}" -t "${THREADS:-0}" -q --method "$1")
   for task in passkey needle; do
     "${LONGVIEW:-build/longview}" eval $task "$book" "${common[@]}" --lengths 4k,8k,16k,32k --depths "${DEPTHS:-10,50,90}" --json "$out/${task}_$name.json"
   done

@@ -273,6 +273,17 @@ std::vector<std::pair<std::string, Method>> compared_methods(const CompareComman
   return out;
 }
 
+void find_references(Comparison& all, const Transformer& model) {
+  const std::string own = model.method("", "full").position->setting;
+  all.plain = all.reference = nullptr;
+  for (const auto& row : all.rows) {
+    const auto bound = row.method.attention->bound();
+    if (all.plain == nullptr && row.method.position->setting == own && !bound) all.plain = &row;
+    const bool has_sinks = parse_setting(row.method.attention->setting).name == "streaming";
+    if (has_sinks && row.method.position->setting == own && *bound < all.trained) all.reference = &row;
+  }
+}
+
 void compare(const CompareCommand& command) {
   interrupted();
   LV_CHECK(command.chunk >= 1, "[compare] --chunk must be at least 1; got {}", command.chunk);
@@ -313,16 +324,10 @@ void compare(const CompareCommand& command) {
     row.run.label = label;
     row.last_quarter = tail(row.run, all.longest * 3 / 4);
     all.rows.push_back(std::move(row));
+    find_references(all, *opened.model);
+    if (command.json != "-") write_json(command, json_of(all, config));  // what is done is not lost
   }
   LV_CHECK(!all.rows.empty(), "[compare] interrupted before the first method was done");
-  for (const auto& row : all.rows) {
-    const auto bound = row.method.attention->bound();
-    if (all.plain == nullptr && row.method.position->setting == opened.model->method("", "full").position->setting && !bound)
-      all.plain = &row;
-    if (row.method.attention->setting.rfind("streaming", 0) == 0 && row.method.position->setting.rfind("rope", 0) == 0 &&
-        bound < all.trained)
-      all.reference = &row;
-  }
   print(command, command.is_markdown ? markdown(all) : comparison_table(all));
   print(command, advice(all));
   if (!command.report.empty()) {
@@ -335,7 +340,7 @@ void compare(const CompareCommand& command) {
     write_file(command.report, html(page));
     print(command, "Report: " + command.report + "\n");
   }
-  write_json(command, json_of(all, config));
+  if (command.json == "-") write_json(command, json_of(all, config));
 }
 
 }  // namespace

@@ -184,6 +184,7 @@ std::atomic<bool>& interrupted() {
       if (flag.exchange(true)) _exit(130);
     };
     sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
     return true;
   }();
   (void)is_set;

@@ -84,7 +84,7 @@ void note(const SharedOptions& options, std::string_view text);
 std::vector<Fact> run_facts(const SharedOptions& options);
 void remember_command_line(int count, char** arguments);
 
-/// Ctrl-C: the first one asks to stop at the next step, the second one ends the process.
+/// Ctrl-C, or a termination signal: the first one asks to stop at the next step, the second one ends the process.
 std::atomic<bool>& interrupted();
 
 void add_read(CLI::App& program);
