@@ -117,8 +117,8 @@ Json repeat(const EvalCommand& command, const Opened& opened) {
       if (interrupted()) break;
       Progress progress(2 * length, "tokens", progress_output(command));
       int64_t before = 0;
-      const auto step = [&](int64_t tokens) {
-        progress.update(before + tokens, label);
+      const auto step = [&, &name = label](int64_t tokens) {
+        progress.update(before + tokens, name);
         return !interrupted();
       };
       const Accuracy rep = next_token_accuracy(*opened.model, method, again, period, command.chunk, step);

@@ -50,7 +50,7 @@ std::vector<Value> values_of(const ExplainCommand& command, const Method& method
     const bool is_own = flag.empty() && !own.empty();
     out.push_back({kind, parsed.name, !flag.empty() ? "asked for" : is_own ? "checkpoint, " + key : "default"});
     for (const auto& [name, value] : parsed.values)
-      out.push_back({kind + " " + name, value,
+      out.push_back({fmt::format("{} {}", kind, name), value,
                      said.values.contains(name)               ? "asked for"
                      : is_own && stored.values.contains(name) ? "checkpoint, " + key
                                                               : "default"});

@@ -32,7 +32,7 @@ at::Device open_device(std::string_view name) {
   if (is_auto && !why.empty()) return at::kCPU;
   LV_CHECK(why.empty(), "[device] {} cannot be used: {}", name, why);
   const int64_t index = name.size() > 5 ? to_int("device", "cuda:", name.substr(5)) : 0;
-  const int64_t count = at::detail::getCUDAHooks().deviceCount();
+  const auto count = static_cast<int64_t>(static_cast<uint8_t>(at::detail::getCUDAHooks().deviceCount()));
   LV_CHECK(index >= 0 && index < count, "[device] there is no GPU {}; there are {}", index, count);
   at::globalContext().lazyInitDevice(at::kCUDA);
   at::globalContext().setFloat32MatmulPrecision("highest");  // f32 is f32

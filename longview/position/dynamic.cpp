@@ -16,7 +16,7 @@ struct DynamicConfig {
 };
 
 struct Dynamic final : Frequencies {
-  Dynamic(DynamicConfig config, Rotary rotary) : Frequencies(rotary), c(config) {}
+  Dynamic(DynamicConfig config, Rotary rotary) : Frequencies(std::move(rotary)), c(config) {}
   Tensor theta(int64_t length) const override {
     if (length <= c.original) return Position::theta(length);  // [D/2]
     const auto D = static_cast<double>(rotary().head_width);

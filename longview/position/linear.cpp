@@ -11,7 +11,7 @@ struct LinearConfig {
 };
 
 struct Linear final : Frequencies {
-  Linear(LinearConfig config, Rotary rotary) : Frequencies(rotary), c(config) {}
+  Linear(LinearConfig config, Rotary rotary) : Frequencies(std::move(rotary)), c(config) {}
   Tensor theta(int64_t length) const override { return Position::theta(length) / c.factor; }  // [D/2]
   LinearConfig c;
 };

@@ -17,7 +17,7 @@ struct Llama3Config {
 };
 
 struct Llama3 final : Frequencies {
-  Llama3(Llama3Config config, Rotary rotary) : Frequencies(rotary), c(config) {}
+  Llama3(Llama3Config config, Rotary rotary) : Frequencies(std::move(rotary)), c(config) {}
   Tensor theta(int64_t length) const override {
     const Tensor theta = Position::theta(length);                               // [D/2]
     const Tensor turns = static_cast<double>(c.original) * theta / (2 * M_PI);  // [D/2] L / w

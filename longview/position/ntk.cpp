@@ -11,7 +11,8 @@ struct NtkConfig {
 };
 
 struct Ntk final : Frequencies {
-  Ntk(const NtkConfig& c, Rotary rotary) : Frequencies(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
+  Ntk(const NtkConfig& c, const Rotary& rotary)
+      : Frequencies(with_base(rotary, rotary.base * std::pow(c.factor, exponent(rotary)))) {}
   static double exponent(const Rotary& rotary) {
     return static_cast<double>(rotary.head_width) / static_cast<double>(rotary.head_width - 2);
   }

@@ -17,7 +17,7 @@ struct NtkMixedConfig {
 struct NtkMixed final : Frequencies {
   NtkMixed(NtkMixedConfig config, Rotary rotary) : Frequencies(std::move(rotary)), c(config) {}
   Tensor theta(int64_t length) const override {
-    const auto pairs = static_cast<double>(rotary().head_width / 2);
+    const double pairs = static_cast<double>(rotary().head_width) / 2;
     const double a = std::log(c.factor) / std::pow(pairs, c.power);
     const Tensor m = at::arange(1, rotary().head_width / 2 + 1, at::kDouble);  // [D/2]
     return Position::theta(length) / at::exp(a * at::pow(m, c.power));         // [D/2]; factor 1: rope to the bit

@@ -10,7 +10,7 @@ struct RopeConfig {
 };
 
 struct Rope final : Frequencies {
-  Rope(const RopeConfig& c, Rotary rotary) : Frequencies(with_base(rotary, c.base > 0 ? c.base : rotary.base)) {}
+  Rope(const RopeConfig& c, const Rotary& rotary) : Frequencies(with_base(rotary, c.base > 0 ? c.base : rotary.base)) {}
 };
 
 }  // namespace

@@ -31,10 +31,10 @@ struct SelfExtend final : Distances {
   Pieces pieces() const override {
     const int64_t W = c.window, G = c.group;
     if (G == 1) return every_key();
+    const auto group = [G](int64_t p) { return std::floor(static_cast<double>(p) / static_cast<double>(G)); };
     return std::vector{
         Piece{[W](int64_t i) { return std::pair(int64_t{0}, std::max<int64_t>(i - W + 1, 0)); },
-              Place([G, s = offset()](int64_t i) { return static_cast<double>(i / G) + s; }),
-              Place([G](int64_t j) { return static_cast<double>(j / G); })},
+              Place([group, s = offset()](int64_t i) { return group(i) + s; }), Place(group)},
         Piece{[W](int64_t i) { return std::pair(std::max<int64_t>(i - W + 1, 0), i + 1); }, {}, {}},
     };
   }

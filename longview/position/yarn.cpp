@@ -26,7 +26,7 @@ struct YarnConfig {
 };
 
 struct Yarn final : Frequencies {
-  Yarn(YarnConfig config, Rotary rotary) : Frequencies(rotary), c(std::move(config)) {}
+  Yarn(YarnConfig config, Rotary rotary) : Frequencies(std::move(rotary)), c(std::move(config)) {}
 
   Tensor theta(int64_t length) const override {
     const Tensor theta = Position::theta(length);                          // [D/2]

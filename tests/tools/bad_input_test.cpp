@@ -51,6 +51,15 @@ TEST_F(ProgramErrors, Numbers) {
   expect_error(read + Words{"--max-tokens", "many"}, {"--max-tokens must be a whole number", "'many'"});
   expect_error(read + Words{"--chunk", "0"}, {"--chunk must be at least 1", "0"});
   expect_error(read + Words{"--buckets", "nonsense"}, {"--buckets must be a whole number", "'nonsense'"});
+  expect_error(read + Words{"--rope-scaling", "dual_chunk", "--attention", "window"},
+               {"dual_chunk goes with full attention only", "window"});
+  expect_error(read + Words{"--device", "tpu"}, {"auto, cpu, cuda or cuda:N", "'tpu'"});
+  expect_error({"compare", book, "-m", llama, "--methods", "yran"}, {"yran", "yarn"});
+  expect_error({"eval", "passkeys", "-m", llama}, {"passkeys", "passkey"});
+  expect_error({"eval", "passkey", "-m", llama, "--lengths", "20"}, {"takes at least", "20"});
+  expect_error({"eval", "needle", book, "-m", llama, "--depths", "200"}, {"percents from 0 to 100"});
+  expect_error({"eval", "repeat", book, "-m", llama, "--lengths", "100", "--period", "100"}, {"--period must be less"});
+  expect_error({"explain", "-m", llama, "--length", "-1"}, {"--length"});
   expect_error(read + Words{"--buckets", "0,512,100"}, {"--buckets must begin at 0 or more and grow", "0,512,100"});
   expect_error(read + Words{"-t", "-2"}, {"--threads must be between", "-2"});
   const Words generate{"generate", "-m", stories, "-p", "a"};

@@ -99,6 +99,67 @@ TEST_F(ProgramPages, ListSaysWhatItWrites) {
   EXPECT_EQ(run({"list"}).out.find(" \n"), std::string::npos) << "blanks at a line's end";
 }
 
+TEST_F(ProgramPages, CompareSaysWhatItWrites) {
+  const Ended ended =
+      run({"compare", book, "-m", llama, "--methods", "none,auto,rerope:window=20,logn=clipped,streaming:window=32", "-q",
+           "--json", at("c.json"), "--report", at("c.html")});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const Json json = parse_json(read_text(at("c.json")), "c.json");
+  auto fields = fields_of(json);
+  std::erase_if(fields, [](const std::string& name) { return name.rfind("methods[].runs[].", 0) == 0; });
+  EXPECT_EQ(fields, documented("compare"));
+  ASSERT_EQ(json["methods"].size(), 4U);
+  EXPECT_EQ(json["methods"][2]["label"], "rerope:window=20,logn=clipped") << "a part with = belongs to the method before";
+  EXPECT_EQ(json["methods"][0]["inside_difference"], 0.0);
+  EXPECT_EQ(json["methods"][1]["inside_difference"], 0.0) << "auto leaves the model as it is inside";
+  EXPECT_TRUE(json["methods"][3]["bounded"].get<bool>());
+  double best = 1e9;
+  for (const auto& method : json["methods"]) best = std::min(best, method["last_quarter_nll"].get<double>());
+  bool is_level = false;
+  for (const auto& method : json["methods"])
+    is_level = is_level || (method["position"] == json["recommendation"]["position"] &&
+                            method["attention"] == json["recommendation"]["attention"] &&
+                            method["last_quarter_nll"].get<double>() < best + 0.011);
+  EXPECT_TRUE(is_level) << "what is recommended is the best or level with it";
+  EXPECT_NE(ended.out.find("Recommended: --rope-scaling "), std::string::npos) << ended.out;
+  EXPECT_NE(read_text(at("c.html")).find("Recommended"), std::string::npos);
+  const Ended page = run({"compare", book, "-m", llama, "--methods", "none,streaming:window=32", "-q", "--markdown"});
+  EXPECT_EQ(page.out.find("| method |"), page.out.find('|')) << page.out;
+}
+
+TEST_F(ProgramPages, EveryUsualMethodOfCompareRuns) {
+  const Ended ended = run({"compare", book, "-m", llama, "-q", "--max-tokens", "200", "--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_GT(ended.json()["methods"].size(), 20U);
+}
+
+TEST_F(ProgramPages, EvalSaysWhatItWrites) {
+  const Ended passkey = run({"eval", "passkey", "-m", llama, "--lengths", "400", "--depths", "0,100", "--methods",
+                             "none,streaming:window=32", "-q", "--json", "-"});
+  ASSERT_EQ(passkey.status, 0) << passkey.err;
+  const Ended repeat = run({"eval", "repeat", book, "-m", llama, "--lengths", "100", "--period", "40", "-q", "--json", "-"});
+  ASSERT_EQ(repeat.status, 0) << repeat.err;
+  auto all = fields_of(passkey.json());
+  all.merge(fields_of(repeat.json()));
+  EXPECT_EQ(all, documented("eval"));
+  EXPECT_EQ(passkey.json()["rows"].size(), 2U);
+  EXPECT_EQ(passkey.json()["rows"][0]["tried"], 2);
+}
+
+TEST_F(ProgramPages, ExplainSaysWhatItWrites) {
+  const Ended ended = run({"explain", "-m", llama, "--rope-scaling", "yarn:factor=4", "--json", "-", "--report", at("e.html")});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(fields_of(ended.json()), documented("explain"));
+  const Json json = ended.json();
+  EXPECT_NEAR(json["pairs"][0]["wavelength"].get<double>(), 2 * M_PI, 1e-9) << "the fastest pair is left alone";
+  const Json& slowest = json["pairs"].back();
+  EXPECT_NEAR(slowest["wavelength"].get<double>() / slowest["wavelength_before"].get<double>(), 4, 1e-9);
+  EXPECT_NEAR(json["scale_last"].get<double>(), std::pow(0.1 * std::log(4.0) + 1, 2), 1e-12);
+  EXPECT_NE(read_text(at("e.html")).find("<svg"), std::string::npos);
+  const Ended plain = run({"explain", "-m", llama, "--attention", "full", "--length", "1000"});
+  EXPECT_NE(plain.out.find("angles it has never met"), std::string::npos) << plain.out;
+}
+
 TEST_F(ProgramPages, BenchSaysWhatItWrites) {
   const Ended bench = run({"bench", "-m", llama, "--prompt", "20", "--generate", "3", "--repeat", "2", "--json", "-"});
   ASSERT_EQ(bench.status, 0) << bench.err;
