@@ -100,9 +100,8 @@ TEST_F(ProgramPages, ListSaysWhatItWrites) {
 }
 
 TEST_F(ProgramPages, CompareSaysWhatItWrites) {
-  const Ended ended =
-      run({"compare", book, "-m", llama, "--methods", "none,auto,rerope:window=20,logn=clipped,streaming:window=32", "-q",
-           "--json", at("c.json"), "--report", at("c.html")});
+  const Ended ended = run({"compare", book, "-m", llama, "--methods", "none,auto,rerope:window=20,logn=clipped,streaming:window=32",
+                           "-q", "--json", at("c.json"), "--report", at("c.html")});
   ASSERT_EQ(ended.status, 0) << ended.err;
   const Json json = parse_json(read_text(at("c.json")), "c.json");
   auto fields = fields_of(json);
