@@ -45,6 +45,11 @@ RopeScaling scaling_of(const JsonKeys& config, const JsonKeys& rope, int64_t tra
     if (const auto inside = rope.integer("original_max_position_embeddings")) out.original = inside;
     if (const auto beside = config.integer("original_max_position_embeddings")) out.original = beside;
   }
+  if (out.type == "longrope" || out.type == "su") {
+    out.short_list = rope.reals("short_factor"), out.long_list = rope.reals("long_factor");
+    if (*out.original > 0 && *out.original != trained_length)
+      out.factor = static_cast<double>(trained_length) / static_cast<double>(*out.original);
+  }
   if (out.type != "yarn") return out;
   LV_CHECK(rope.truth("truncate").value_or(true), "[checkpoint] {}: YaRN with truncate false is not read", where);
   if (!out.factor && *out.original > 0) out.factor = static_cast<double>(trained_length) / static_cast<double>(*out.original);

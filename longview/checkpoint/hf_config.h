@@ -1,8 +1,10 @@
 // Typed look-up in a config.json, and what it says of a model.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "longview/base/check.h"
 #include "longview/base/json.h"
@@ -37,6 +39,15 @@ class JsonKeys {
     if (!found) return {};
     LV_CHECK(found->is_number(), "[checkpoint] {}: '{}' must be a number", where_, key);
     return found->get<double>();
+  }
+  /// A list of numbers; empty when the key is absent or null.
+  std::vector<double> reals(const char* key) const {
+    const Json* found = find(key);
+    if (!found) return {};
+    const bool is_list =
+        found->is_array() && std::all_of(found->begin(), found->end(), [](const Json& x) { return x.is_number(); });
+    LV_CHECK(is_list, "[checkpoint] {}: '{}' must be a list of numbers", where_, key);
+    return found->get<std::vector<double>>();
   }
   std::optional<bool> truth(const char* key) const {
     const Json* found = find(key);

@@ -32,6 +32,16 @@ FieldText real(const char* name, double value) {
   return {name, narrow == value ? fmt::format("{}", narrow) : fmt::format("{}", value), ""};
 }
 
+std::string list_text(const std::vector<double>& values, std::string_view name, std::string_view where) {
+  LV_CHECK(!values.empty(), "{}: longrope scaling needs '{}', a number for each rotary pair", where, name);
+  std::string out;
+  for (const double value : values) {
+    LV_CHECK(std::isfinite(value) && value > 0, "{}: the numbers of '{}' must be above 0; got {}", where, name, value);
+    out += (out.empty() ? "" : "/") + fmt::format("{}", value);
+  }
+  return out;
+}
+
 // The rule of Llama 3.1: f below the short wavelengths' bound, 1 above the long ones', a blend between.
 double divisor(double wavelength, double factor, double low, double high, double original) {
   const double turns = original / wavelength;
@@ -102,11 +112,19 @@ std::string rope_setting(const RopeScaling& scaling, std::string_view where) {
     if (std::abs(attention - usual) > 1e-6 * usual) fields.push_back(real("attention_factor", attention));
     return setting_text(type, fields);
   }
+  if (type == "longrope" || type == "su") {  // the name it had at first
+    std::vector<FieldText> fields = {real("factor", factor()), original_of(scaling, where)};
+    fields.push_back({"short", list_text(scaling.short_list, "short_factor", where), ""});
+    fields.push_back({"long", list_text(scaling.long_list, "long_factor", where), ""});
+    if (scaling.attention_factor)
+      fields.push_back(real("attention_factor", needed(scaling.attention_factor, "attention_factor", scaling, where)));
+    return setting_text("longrope", fields);
+  }
   const bool is_name = type.size() <= 32 && std::all_of(type.begin(), type.end(), [](char c) {
                          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
                        });
   LV_CHECK(is_name, "{}: '{}' is not the name of a rotary scaling", where, type);
-  return type == "su" ? "longrope" : type;  // the name longrope had at first
+  return type;
 }
 
 std::string setting_of_divisors(std::span<const float> divisors, double base, std::string_view where) {

@@ -6,14 +6,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace longview {
 
 /// What a file says: missing numbers stay empty. Lengths in tokens.
 struct RopeScaling {
-  std::string type = {};  // linear, dynamic, yarn, llama3; "", "none", "default": not scaled; others are passed on by their name
+  std::string type =
+      {};  // linear, dynamic, yarn, llama3, longrope; "", "none", "default": not scaled; others are passed on by their name
   std::optional<double> factor = {}, attention_factor = {}, beta_fast = {}, beta_slow = {}, low = {}, high = {};
   std::optional<int64_t> original = {};
+  std::vector<double> short_list = {}, long_list = {};  // longrope: a divisor for each pair
 };
 
 /// "yarn:factor=4,original=8192"; "" when not scaled. Values that are the method's defaults are left out. Throws "<where>: what is

@@ -76,7 +76,7 @@ TEST(GgufCheckpoint, RotationsAsFilesScaleThem) {
   EXPECT_EQ(scaling(typed("linear").f32("llama.rope.scaling.factor", 1.1F)), "linear:factor=1.1");
   EXPECT_EQ(scaling(tiny_gguf().f32("llama.rope.scale_linear", 4)), "linear:factor=4");
   EXPECT_EQ(scaling(tiny_gguf().f32("llama.rope.scale_linear", 1)), "");
-  EXPECT_EQ(scaling(typed("longrope").f32("llama.rope.scaling.factor", 4)), "longrope");
+  EXPECT_THROW(scaling(typed("longrope").f32("llama.rope.scaling.factor", 4)), Error) << "without its lists";
   EXPECT_EQ(scaling(typed("yarn").f32("llama.rope.scaling.factor", 4)), "yarn:factor=4,original=16");
   EXPECT_EQ(
       scaling(typed("yarn")

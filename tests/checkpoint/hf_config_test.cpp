@@ -80,7 +80,14 @@ TEST(HuggingFaceConfig, RotationsInBothSpellings) {
       scaling(
           R"({"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":8192})"),
       "llama3:factor=8,low=1,high=4,original=8192");
-  EXPECT_EQ(scaling(R"({"rope_type":"longrope","short_factor":[1],"long_factor":[1]})"), "longrope");
+  EXPECT_EQ(scaling(R"({"rope_type":"longrope","factor":4,"short_factor":[1,1.05],"long_factor":[1,3.5]})"),
+            "longrope:factor=4,original=4096,short=1/1.05,long=1/3.5");
+  EXPECT_EQ(
+      scaling(
+          R"({"type":"su","short_factor":[1],"long_factor":[2],"original_max_position_embeddings":512,"attention_factor":1.25})"),
+      "longrope:factor=8,original=512,short=1,long=2,attention_factor=1.25");
+  EXPECT_THROW(scaling(R"({"rope_type":"longrope","factor":4,"short_factor":[1]})"), Error) << "no long list";
+  EXPECT_THROW(scaling(R"({"rope_type":"longrope","factor":4,"short_factor":["a"],"long_factor":[2]})"), Error);
   EXPECT_EQ(scaling(R"({"full_attention":{"rope_type":"linear","factor":2}})", "rope_parameters"), "linear:factor=2");
   const auto beside = [](Json& json) {
     json["rope_scaling"] = {{"type", "yarn"}, {"factor", 2}}, json["original_max_position_embeddings"] = 77;

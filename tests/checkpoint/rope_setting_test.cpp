@@ -55,7 +55,10 @@ TEST(RopeSetting, LeavesOutWhatIsTheMethodsOwn) {
 
 TEST(RopeSetting, PassesOnOtherNames) {
   EXPECT_EQ(rope_setting({.type = "default"}, "here"), "");
-  EXPECT_EQ(rope_setting({.type = "su"}, "here"), "longrope");
+  EXPECT_EQ(rope_setting({.type = "su", .factor = 2, .original = 8, .short_list = {1}, .long_list = {2, 3}}, "here"),
+            "longrope:factor=2,original=8,short=1,long=2/3");
+  EXPECT_NE(error_of([] { rope_setting({.type = "longrope", .factor = 2, .original = 8}, "here"); }).find("needs 'short_factor'"),
+            std::string::npos);
   EXPECT_EQ(rope_setting({.type = "proportional"}, "here"), "proportional");
   EXPECT_NE(error_of([] { rope_setting({.type = "Yarn:x"}, "here"); }).find("'Yarn:x' is not the name"), std::string::npos);
   EXPECT_NE(error_of([] { rope_setting({.type = "dynamic", .factor = 2}, "here"); }).find("original length"), std::string::npos);

@@ -14,6 +14,12 @@
 #define LLVMFuzzerTestOneInput gguf_target
 #include "tests/fuzz/gguf_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput hf_config_target
+#include "tests/fuzz/hf_config_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput llama2c_target
+#include "tests/fuzz/llama2c_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput safetensors_target
 #include "tests/fuzz/safetensors_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
@@ -27,8 +33,11 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kFolder = LONGVIEW_SOURCE "/tests/fuzz";
-const std::map<std::string, int (*)(const uint8_t*, size_t)> kTargets = {
-    {"gguf", gguf_target}, {"safetensors", safetensors_target}, {"tokenizer_json", tokenizer_json_target}};
+const std::map<std::string, int (*)(const uint8_t*, size_t)> kTargets = {{"gguf", gguf_target},
+                                                                         {"hf_config", hf_config_target},
+                                                                         {"llama2c", llama2c_target},
+                                                                         {"safetensors", safetensors_target},
+                                                                         {"tokenizer_json", tokenizer_json_target}};
 
 void feed(int (*target)(const uint8_t*, size_t), const std::vector<uint8_t>& bytes) {
   const std::vector<uint8_t> own(bytes);  // a block of its exact size, so that a read past the end is seen
