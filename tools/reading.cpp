@@ -69,6 +69,7 @@ Text tokenize(const std::vector<Document>& documents, const Tokenizer& tokenizer
       });
     } catch (const EnoughTokens&) {
     }
+    document.release_before(document.text().size());
   }
   if (out.ids.size() > limit) out.ids.resize(limit);
   LV_CHECK(!out.ids.empty(), "[read] {} has no tokens", out.name);
