@@ -166,7 +166,7 @@ Json json_of(const Explanation& e, const ModelConfig& config) {
 Page report(const Explanation& e, const ExplainCommand& command, const ModelConfig& config) {
   Plot plot;
   plot.x_label = "rotary pair";
-  plot.y_label = "turns: full circles, on a scale of powers of ten";
+  plot.y_label = "turns as a power of ten: 0 is one full circle";
   Series trained{"in training", {}, "", Series::Weight::normal},
       now{fmt::format("at {} tokens", with_commas(e.length)), {}, "", Series::Weight::strong};
   for (size_t m = 0; m < e.pairs.size(); ++m) {
