@@ -262,17 +262,6 @@ Json json_of(const Comparison& all, const ModelConfig& config) {
       {"interrupted", interrupted().load()}};
 }
 
-std::vector<std::pair<std::string, Method>> compared_methods(const CompareCommand& command, const Transformer& model,
-                                                             int64_t longest) {
-  std::vector<std::string> asked = command.methods;
-  for (const auto& text : split_methods(command.list)) asked.push_back(text);
-  const bool is_asked = !asked.empty();
-  if (!is_asked) asked = usual_methods(model.config().trained_length, longest);
-  std::vector<std::pair<std::string, Method>> out;
-  for (const auto& text : asked) out.emplace_back(text == "none" ? "full attention" : text, parse_method(model, text, "full"));
-  return out;
-}
-
 void find_references(Comparison& all, const Transformer& model) {
   const std::string own = model.method("", "full").position->setting;
   all.plain = all.reference = nullptr;
@@ -308,7 +297,7 @@ void compare(const CompareCommand& command) {
   for (auto& text : texts) text.ids.resize(static_cast<size_t>(all.longest));
   LV_CHECK(all.longest >= 8, "[compare] the shortest text has {} tokens; give longer ones", all.longest);
   all.edges = comparison_edges(command, all.trained, all.longest);
-  const auto methods = compared_methods(command, *opened.model, all.longest);
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, usual_methods(all.trained, all.longest));
   print(command, fmt::format("{} methods, {} text{} of {} tokens each\n", methods.size(), texts.size(), texts.size() > 1 ? "s" : "",
                              with_commas(all.longest)));
   size_t run = 0;

@@ -30,15 +30,6 @@ std::vector<double> depths_of(const std::string& text) {
   return out;
 }
 
-std::vector<std::pair<std::string, Method>> asked_methods(const EvalCommand& command, const Transformer& model) {
-  std::vector<std::string> asked = command.methods;
-  for (const auto& text : split_methods(command.list)) asked.push_back(text);
-  if (asked.empty()) asked.emplace_back("none");
-  std::vector<std::pair<std::string, Method>> out;
-  for (const auto& text : asked) out.emplace_back(text == "none" ? "full attention" : text, parse_method(model, text, "full"));
-  return out;
-}
-
 Text book_of(const EvalCommand& command, const Tokenizer& tokenizer) {
   std::vector<Document> documents;
   documents.emplace_back(command.book.empty() ? default_book() : text_path(command.book, {command.json}));
@@ -50,7 +41,7 @@ Json find_all(const EvalCommand& command, const Opened& opened) {
   const auto lengths = parse_edges("eval", command.lengths);
   const auto depths = depths_of(command.depths);
   const Text book = command.task == "needle" ? book_of(command, *opened.tokenizer) : Text{};
-  const auto methods = asked_methods(command, *opened.model);
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {"none"});
   TextTable table{{{"method", TextTable::Align::left}}, {}};
   for (const int64_t length : lengths) table.columns.push_back({with_commas(length)}), table.columns.push_back({"nats"});
   Json rows = Json::array();
@@ -102,7 +93,7 @@ Json find_all(const EvalCommand& command, const Opened& opened) {
 Json repeat(const EvalCommand& command, const Opened& opened) {
   const auto lengths = parse_edges("eval", command.lengths);
   const Text book = book_of(command, *opened.tokenizer);
-  const auto methods = asked_methods(command, *opened.model);
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {"none"});
   const int64_t trained = opened.model->config().trained_length;
   TextTable table{{{"method", TextTable::Align::left}, {"length"}, {"inside"}, {"repeated"}, {"non-repeated"}}, {}};
   Json rows = Json::array();

@@ -103,6 +103,15 @@ std::vector<std::string> split_methods(const std::string& text) {
   return out;
 }
 
+std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& model, std::vector<std::string> asked,
+                                                             const std::string& list, const std::vector<std::string>& usual) {
+  for (const auto& text : split_methods(list)) asked.push_back(text);
+  std::vector<std::pair<std::string, Method>> out;
+  for (const auto& text : asked.empty() ? usual : asked)
+    out.emplace_back(text == "none" ? "full attention" : text, parse_method(model, text, "full"));
+  return out;
+}
+
 std::vector<int64_t> parse_edges(std::string_view command, const std::string& text) {
   std::vector<int64_t> out;
   for (size_t begin = 0; begin < text.size();) {

@@ -20,6 +20,10 @@ Method parse_method(const Transformer& model, const std::string& text, const std
 /// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: a part like y=2 belongs to the one before.
 std::vector<std::string> split_methods(const std::string& text);
 
+/// Methods of --method and --methods with their labels, or `usual` where none is asked for; "none" is full attention.
+std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& model, std::vector<std::string> asked,
+                                                             const std::string& list, const std::vector<std::string>& usual);
+
 /// "0,4k,8k": where buckets begin. Throws unless they grow from 0 or more.
 std::vector<int64_t> parse_edges(std::string_view command, const std::string& text);
 

@@ -31,26 +31,12 @@ struct LmInfinite final : Attention {
     auto& v = tensors["v"];
     k = appended(std::move(k), x.k, c.window / 4);
     v = appended(std::move(v), x.v, c.window / 4);
-    std::vector<View> views{recent(state, first, T)};
+    std::vector<View> views{sliding_view(k, v, first, T, c.window, c.window, c.globals)};
     if (c.globals > 0) views.push_back(globals(state, first, T)), views.push_back(far_globals(state, first, T));
     const Tensor out = scored(x.q, views, position, std::min(length, std::max(c.window, c.cap)));  // [B,H,T,D]
     k = last(k, c.window - 1), v = last(v, c.window - 1);
     state.seen = length;
     return {out, std::move(state)};
-  }
-
-  /// The last tokens that are not among the first.
-  View recent(const State& state, int64_t first, int64_t T) const {
-    const Tensor& k = state.tensors.at("k");
-    const int64_t begin = first + T - k.size(2);                        // index of key 0 in the text
-    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);  // positions count from here: only differences matter
-    View view{.k = k, .v = state.tensors.at("v"), .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
-    for (int64_t i = first; i < first + T; ++i) {
-      view.from.push_back(std::max({i - c.window + 1, c.globals, begin}) - begin);
-      view.to.push_back(i + 1 - begin);
-      view.query.push_back(i - origin);
-    }
-    return view;
   }
 
   /// The first tokens while they are nearer than the cap.

@@ -92,6 +92,17 @@ View block_of(const View& view, int64_t first, int64_t count) {
 
 }  // namespace
 
+View sliding_view(const Tensor& k, const Tensor& v, int64_t first, int64_t T, int64_t window, int64_t seen, int64_t least) {
+  const int64_t begin = first + T - k.size(2), origin = std::max<int64_t>(first - window + 1, 0);  // begin: index of key 0
+  View view{.k = k, .v = v, .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
+  for (int64_t i = first; i < first + T; ++i) {
+    view.from.push_back(std::max({i - seen + 1, least, begin}) - begin);
+    view.to.push_back(i + 1 - begin);
+    view.query.push_back(i - origin);
+  }
+  return view;
+}
+
 Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
   constexpr int64_t kBlock = 32;                               // queries a block: bounds the [T,Tk,M] angles
   const Tensor scale = row_scale(q, views, position, length);  // [T]

@@ -15,6 +15,10 @@ struct View {
   std::optional<int64_t> distance{};  // all keys look that far away, wherever they and the queries stand
 };
 
+/// The view of a window that slides: k and v are the last keys of the text, T queries begin at `first`, each sees its last `seen` tokens
+/// but none before `least`. Positions count from `window` tokens before the queries: only differences matter.
+View sliding_view(const Tensor& k, const Tensor& v, int64_t first, int64_t T, int64_t window, int64_t seen, int64_t least);
+
 /// softmax over the union of the views -> [B,H,T,D]. `length` is how many positions are in use, for methods that follow it.
 /// Runs the kernels when position.fused() allows, else the definition in blocks of queries.
 Tensor scored(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length);

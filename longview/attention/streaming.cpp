@@ -33,7 +33,7 @@ struct Streaming final : Attention {
     v = appended(std::move(v), x.v, c.window / 4);
     std::vector<View> views;
     if (c.sinks > 0) views.push_back(sinks(state, first, T));
-    views.push_back(slide(state, first, T));
+    views.push_back(sliding_view(k, v, first, T, c.window, recent, c.sinks));
     const Tensor out = scored(x.q, views, position, std::min(length, c.window));  // [B,H,T,D]
     k = last(k, recent - 1), v = last(v, recent - 1);
     state.seen = length;
@@ -49,19 +49,6 @@ struct Streaming final : Attention {
     for (int64_t i = first; i < first + T; ++i) {
       view.to.push_back(std::min(i + 1, c.sinks));
       view.query.push_back(std::min(i, c.window - 1));
-    }
-    return view;
-  }
-
-  View slide(const State& state, int64_t first, int64_t T) const {
-    const Tensor& k = state.tensors.at("k");
-    const int64_t recent = c.window - c.sinks, begin = first + T - k.size(2);  // index of key 0 in the text
-    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);         // positions count from here: only differences matter
-    View view{.k = k, .v = state.tensors.at("v"), .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
-    for (int64_t i = first; i < first + T; ++i) {
-      view.from.push_back(std::max({i - recent + 1, c.sinks, begin}) - begin);
-      view.to.push_back(i + 1 - begin);
-      view.query.push_back(i - origin);
     }
     return view;
   }

@@ -21,14 +21,7 @@ struct Window final : Attention {
     auto& v = state.tensors["v"];
     k = appended(std::move(k), x.k, c.window / 4);
     v = appended(std::move(v), x.v, c.window / 4);
-    const int64_t begin = length - k.size(2);                           // index of key 0 in the text
-    const int64_t origin = std::max<int64_t>(first - c.window + 1, 0);  // positions count from here: only differences matter
-    View recent{.k = k, .v = v, .from = {}, .to = {}, .query = {}, .key = begin - origin, .first = begin};
-    for (int64_t i = first; i < length; ++i) {
-      recent.from.push_back(std::max(i - c.window + 1, begin) - begin);
-      recent.to.push_back(i + 1 - begin);
-      recent.query.push_back(i - origin);
-    }
+    const View recent = sliding_view(k, v, first, T, c.window, c.window, 0);
     const Tensor out = scored(x.q, {recent}, position, std::min(length, c.window));  // [B,H,T,D]
     k = last(k, c.window - 1), v = last(v, c.window - 1);
     state.seen = length;
