@@ -7,9 +7,9 @@
 
 namespace longview {
 
-/// Queries, keys and values of one layer, not rotated: q [B,H,T,D], k and v [B,G,T,D].
+/// Queries, keys and values of one layer, not rotated: q [B,H,T,D], k and v [B,G,T,D]; for a memory g [H], undefined without one.
 struct Qkv {
-  Tensor q, k, v;
+  Tensor q, k, v, gate = {};
 };
 
 struct Attended {
@@ -24,6 +24,8 @@ class Attention {
   virtual Attended attend(const Qkv& qkv, const Position& position, const Segment& segment, State state) const = 0;
   /// Most tokens the state ever keeps; none: it grows with the text.
   virtual std::optional<int64_t> bound() const = 0;
+  /// f32 values of a memory beside those tokens, in a layer of G key heads of width D; while it is written, as many again.
+  virtual int64_t memory_values(int64_t /*G*/, int64_t /*D*/) const { return 0; }
   std::string setting;  // "streaming:window=1024,sinks=4": the method and all its values, as make_attention understands them
 };
 
@@ -46,6 +48,9 @@ std::shared_ptr<const Attention> make_attention(std::string_view setting, const 
 std::string refusal(const Attention& attention, const Position& position);
 
 std::shared_ptr<const Attention> make_full(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_infini(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_infini_overlap(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_infini_streaming(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_lm_infinite(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_streaming(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_super_baseline(const Setting&, const Rotary&);

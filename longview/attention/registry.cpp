@@ -9,6 +9,9 @@ namespace {
 // clang-format off
 constexpr std::array kAttentions{
     AttentionEntry{"full", "arXiv:1706.03762", "every earlier token; state and time a token grow with the text", "everything, as far as the position method reaches", make_full},
+    AttentionEntry{"infini", "arXiv:2404.07143", "its segment, and all before it through a compressive memory", "the segment exactly; all before it as far as the memory keeps it", make_infini},
+    AttentionEntry{"infini_overlap", "arXiv:2404.07143, ours", "the same, with the segment before it still in view", "two segments exactly; all before them as far as the memory keeps it", make_infini_overlap},
+    AttentionEntry{"infini_streaming", "arXiv:2404.07143, 2503.22196, ours", "the same, with the first tokens (sinks) too", "the first tokens and two segments exactly; the rest as far as the memory keeps it", make_infini_streaming},
     AttentionEntry{"lm_infinite", "arXiv:2308.16137", "the first tokens and the last ones, no distance beyond a cap", "the first tokens and the last ones; the middle is gone", make_lm_infinite},
     AttentionEntry{"streaming", "arXiv:2309.17453", "the first tokens (sinks) and the last ones, positions inside the cache", "the first tokens and the last ones; the middle is gone", make_streaming},
     AttentionEntry{"super_baseline", "kexue.fm/archives/9431", "a window of the trained length: as many tokens as in training", "the last tokens only", make_super_baseline},

@@ -39,7 +39,9 @@ inline std::vector<std::string> attention_settings() {
   for (const auto& entry : attentions()) out.emplace_back(entry.name);
   for (const char* more :
        {"window:window=37", "window:window=1", "streaming:window=40", "streaming:window=33,sinks=0", "streaming:window=9,sinks=8",
-        "lm_infinite:window=20,globals=3,cap=30", "lm_infinite:window=16,globals=0,cap=16"})
+        "lm_infinite:window=20,globals=3,cap=30", "lm_infinite:window=16,globals=0,cap=16", "infini:segment=16",
+        "infini:segment=16,rule=delta,read=centred", "infini:segment=7,rule=corrected_delta,features=dpfp,empty=scale",
+        "infini:segment=20,memory=off", "infini_overlap:segment=16,overlap=9", "infini_streaming:segment=10,rule=delta"})
     out.emplace_back(more);
   return out;
 }
@@ -58,14 +60,16 @@ inline Tensor random_normal(at::IntArrayRef sizes, uint64_t seed) {
 
 inline Qkv random_qkv(const Shape& s, uint64_t seed) {
   return {random_normal({s.B, s.H, s.T, s.D}, seed), random_normal({s.B, s.G, s.T, s.D}, seed + 1),
-          random_normal({s.B, s.G, s.T, s.D}, seed + 2)};
+          random_normal({s.B, s.G, s.T, s.D}, seed + 2), at::linspace(0.2, 0.8, s.H)};
 }
 
 inline Qkv tokens(const Qkv& x, int64_t first, int64_t count) {
-  return {x.q.narrow(2, first, count), x.k.narrow(2, first, count), x.v.narrow(2, first, count)};
+  return {x.q.narrow(2, first, count), x.k.narrow(2, first, count), x.v.narrow(2, first, count), x.gate};
 }
 
-inline Qkv in_double(const Qkv& x) { return {x.q.to(at::kDouble), x.k.to(at::kDouble), x.v.to(at::kDouble)}; }
+inline Qkv in_double(const Qkv& x) {
+  return {x.q.to(at::kDouble), x.k.to(at::kDouble), x.v.to(at::kDouble), x.gate.to(at::kDouble)};
+}
 
 /// Another method, watched: the lengths it was asked for; and, when `is_fused` is false, without its fused form.
 class Watched final : public Position {

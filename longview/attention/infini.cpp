@@ -1,0 +1,240 @@
+// Infini-attention (arXiv:2404.07143): the text in segments of N tokens; a query sees its own segment, and all before it through a
+// memory of constant size.   a = g a_memory + (1 - g) a_local,   read before write, from keys and queries that are not rotated.
+// Within a segment the memory is frozen; what will be written is summed up beside it, 64 tokens at a time, and joins it at the
+// segment's end, so no token is slower than the others and any cut of the text gives the same memory to the bit.
+// Two hybrids, ours: `overlap` tokens before the segment stay visible, `sinks` of the text's first tokens always do. A token is
+// folded into the memory when it leaves the window, so each one is in exactly one of the three.
+#include <array>
+
+#include "longview/attention/kv.h"
+#include "longview/attention/scored.h"
+#include "longview/kernels/infini.h"
+
+namespace longview {
+namespace {
+
+using kernels::Memory;
+
+constexpr int64_t kBlock = 64;  // tokens written at once
+
+struct InfiniConfig {
+  int64_t segment = 0, overlap = 0, sinks = 0;
+  std::string rule = "linear", features = "elu1", read = "plain", empty = "bypass", memory = "on";
+  void fields(auto&& field) {
+    field("segment", segment, "tokens that are written to the memory together; 0: 2048, or less for a shorter trained length");
+    field("overlap", overlap, "tokens before the segment that stay visible");
+    field("sinks", sinks, "tokens at the start of the text that stay visible for ever");
+    field("rule", rule, "linear, delta (writes what the memory does not say yet) or corrected_delta (and counts only what is new)");
+    field("features", features, "elu1 or dpfp");
+    field("read", read, "plain or centred");
+    field("empty", empty, "bypass: the gate is closed while the memory is empty; scale: it is not");
+    field("memory", memory, "on, or off: as if every gate were closed");
+  }
+};
+
+/// The value of a name in a list of names; an unknown one is an error that lists them.
+template <class Value, size_t N>
+Value named(const char* key, const std::string& name, const std::array<std::pair<const char*, Value>, N>& table) {
+  std::vector<std::string> known;
+  for (const auto& [text, value] : table) {
+    if (name == text) return value;
+    known.emplace_back(text);
+  }
+  fail("[infini] {}", unknown_name(key, name, known));
+}
+
+kernels::MemoryRules rules_of(const InfiniConfig& c) {
+  using namespace kernels;
+  using Write = std::pair<const char*, WriteRule>;
+  using Map = std::pair<const char*, FeatureMap>;
+  using Read = std::pair<const char*, ReadRule>;
+  return {named("rule", c.rule,
+                std::array{Write{"corrected_delta", WriteRule::corrected_delta}, Write{"delta", WriteRule::delta},
+                           Write{"linear", WriteRule::linear}}),
+          named("features", c.features, std::array{Map{"dpfp", FeatureMap::dpfp}, Map{"elu1", FeatureMap::elu1}}),
+          named("read", c.read, std::array{Read{"centred", ReadRule::centred}, Read{"plain", ReadRule::plain}})};
+}
+
+/// Tokens [first, first + count) of one segment, and which tokens of the text are where while they are read.
+struct Stretch {
+  int64_t first, count;
+  int64_t segment;  // where the segment begins
+  int64_t local;    // the first token that is seen exactly, besides sinks; all before it are in the memory
+  int64_t fold;     // tokens that leave at the segment's end, from `local` on
+  int64_t length() const { return first + count - segment; }  // of the segment, after this part
+};
+
+struct Infini final : Attention {
+  explicit Infini(InfiniConfig config) : c(std::move(config)), rules(rules_of(c)), has_memory(c.memory == "on") {}
+
+  std::optional<int64_t> bound() const override { return c.sinks + c.overlap + c.segment; }
+  int64_t memory_values(int64_t G, int64_t D) const override {
+    return has_memory ? G * kernels::feature_width(D, rules.features) * (D + 1) : 0;
+  }
+
+  Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
+    LV_CHECK(
+        !has_memory || x.gate.defined(),
+        "[infini] this checkpoint has no gates for a memory; longview convert --add-infini gives it some, memory=off does without");
+    const int64_t T = x.q.size(2);
+    if (T == 0) return {at::empty_like(x.q), std::move(state)};
+    std::vector<Tensor> outs;
+    for (int64_t done = 0; done < T;) {
+      const Stretch part = part_at(segment.first + done, T - done);
+      const auto cut = [&](const Tensor& y) { return y.narrow(2, done, part.count); };
+      outs.push_back(read_part({cut(x.q), cut(x.k), cut(x.v), x.gate}, position, part, state));
+      done += part.count;
+    }
+    state.seen = segment.first + T;
+    return {outs.size() == 1 ? outs[0] : at::cat(outs, 2), std::move(state)};
+  }
+
+  Stretch part_at(int64_t first, int64_t most) const {
+    const int64_t begin = first / c.segment * c.segment;
+    const int64_t local = std::max(c.sinks, begin - c.overlap), next = std::max(c.sinks, begin + c.segment - c.overlap);
+    return {first, std::min(most, begin + c.segment - first), begin, local, next - local};
+  }
+
+  Tensor read_part(const Qkv& x, const Position& position, const Stretch& part, State& state) const {
+    keep(x, part, state);
+    Tensor out = scored(x.q, views(part, state), position, part.first + part.count - part.local + c.sinks);  // [B,H,T,D]
+    if (!has_memory) {
+      if (part.length() == c.segment) drop(part, state);
+      return out;
+    }
+    const Memory memory = memory_of(state, part);
+    if (memory.M.defined() || c.empty == "scale") out = mixed(x, out, memory);
+    fold(part, memory, state);
+    return out;
+  }
+
+  void keep(const Qkv& x, const Stretch& part, State& state) const {
+    auto& tensors = state.tensors;
+    const int64_t sinks = std::clamp<int64_t>(c.sinks - part.first, 0, part.count), rest = part.count - sinks;
+    const auto add = [&](const char* name, const Tensor& fresh, int64_t spare) {
+      tensors[name] = appended(std::move(tensors[name]), fresh, spare);
+    };
+    if (sinks > 0) add("sink_k", x.k.narrow(2, 0, sinks), 0), add("sink_v", x.v.narrow(2, 0, sinks), 0);
+    if (rest > 0) add("k", x.k.narrow(2, sinks, rest), c.segment), add("v", x.v.narrow(2, sinks, rest), c.segment);
+  }
+
+  /// Places count from the first token that is seen, sinks before it.
+  std::vector<View> views(const Stretch& part, const State& state) const {
+    std::vector<View> out;
+    const auto add = [&](const std::string& name, int64_t key, int64_t place, int64_t first) {
+      const auto k = state.tensors.find(name + "k");
+      if (k == state.tensors.end()) return;
+      View view{.k = k->second, .v = state.tensors.at(name + "v"), .from = {}, .to = {}, .query = {}, .key = place, .first = first};
+      for (int64_t i = part.first; i < part.first + part.count; ++i) {
+        view.from.push_back(0);
+        view.to.push_back(std::clamp<int64_t>(i + 1 - key, 0, view.k.size(2)));
+        view.query.push_back(i - part.local + c.sinks);
+      }
+      out.push_back(std::move(view));
+    };
+    add("sink_", 0, 0, 0);
+    add("", part.local, c.sinks, part.local);
+    return out;
+  }
+
+  static Memory memory_of(const State& state, const Stretch& part) {
+    const auto M = state.tensors.find("M");
+    if (M == state.tensors.end()) return {};
+    return {M->second, state.tensors.at("z"), at::full({1, 1}, static_cast<double>(part.local), M->second.options())};
+  }
+
+  Tensor mixed(const Qkv& x, const Tensor& local, const Memory& memory) const {
+    const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1);
+    const Tensor gate = x.gate.to(local.options()).view({1, H, 1, 1});  // [1,H,1,1]
+    if (!memory.M.defined()) return (1 - gate) * local;
+    const Tensor q = kernels::features(x.q.reshape({B, G, H / G * T, D}), rules.features);                    // [B,G,R*T,F]
+    const Tensor live = at::ones({1, 1, 1}, q.options());                                                     // [1,1,1]
+    const Tensor read = kernels::memory_read(q, memory, live, rules).view({B, H, T, D}).to(local.options());  // [B,H,T,D]
+    return local + gate * (read - local);
+  }
+
+  /// Blocks of the tokens to fold that are written once so much of the segment was read.
+  int64_t blocks(const Stretch& part, int64_t length) const {
+    if (length == c.segment) return (part.fold + kBlock - 1) / kBlock;
+    const int64_t there = std::min(length, part.segment + length - part.local);
+    return std::clamp<int64_t>(there / kBlock, 0, part.fold / kBlock);
+  }
+
+  /// Sums up what the segment will have written, as far as it was read; at its end the sum joins the memory.
+  void fold(const Stretch& part, const Memory& memory, State& state) const {
+    auto& tensors = state.tensors;
+    const Tensor live =
+        at::full({1, 1, 1}, memory.M.defined() ? 1.0 : 0.0, tensors.contains("k") ? tensors.at("k").options() : at::kFloat);
+    for (int64_t n = blocks(part, part.length() - part.count); n < blocks(part, part.length()); ++n) {
+      const int64_t first = n * kBlock, count = std::min(kBlock, part.fold - first);
+      const Tensor k = tensors.at("k").narrow(2, first, count).contiguous(),
+                   v = tensors.at("v").narrow(2, first, count).contiguous();
+      const Tensor weight = at::ones({1, 1, count}, k.options());
+      Memory old = memory;
+      if (!old.M.defined()) old = empty_memory(k);
+      const auto more = kernels::memory_write(kernels::features(k, rules.features), v, weight, old, live, rules);
+      const bool is_begun = tensors.contains("fold_M");
+      tensors["fold_M"] = is_begun ? tensors["fold_M"] + more.M : more.M;  // [B,G,F,D]
+      tensors["fold_z"] = is_begun ? tensors["fold_z"] + more.z : more.z;  // [B,G,F]
+    }
+    if (part.length() < c.segment) return;
+    if (part.fold > 0) {
+      tensors["M"] = memory.M.defined() ? memory.M + tensors["fold_M"] : tensors["fold_M"];
+      tensors["z"] = memory.z.defined() ? memory.z + tensors["fold_z"] : tensors["fold_z"];
+      tensors.erase("fold_M"), tensors.erase("fold_z");
+    }
+    drop(part, state);
+  }
+
+  Memory empty_memory(const Tensor& k) const {
+    const int64_t B = k.size(0), G = k.size(1), D = k.size(3), F = kernels::feature_width(D, rules.features);
+    return {at::zeros({B, G, F, D}, k.options()), at::zeros({B, G, F}, k.options()), at::zeros({1, 1}, k.options())};
+  }
+
+  static void drop(const Stretch& part, State& state) {
+    for (const char* name : {"k", "v"}) {
+      const auto found = state.tensors.find(name);
+      if (found == state.tensors.end()) continue;
+      const int64_t rest = found->second.size(2) - part.fold;
+      if (rest == 0) state.tensors.erase(found);
+      else found->second = last(found->second, rest);
+    }
+  }
+
+  InfiniConfig c;
+  kernels::MemoryRules rules;
+  bool has_memory;
+};
+
+std::shared_ptr<const Attention> make(InfiniConfig usual, bool is_overlapping, const Setting& setting, const Rotary& rotary) {
+  auto c = with_values(std::move(usual), setting);
+  const int64_t room = rotary.trained_length - c.sinks;
+  if (!setting.values.contains("segment"))
+    c.segment = std::max<int64_t>(1, std::min<int64_t>(2048, is_overlapping ? room / 2 : room));
+  if (is_overlapping && !setting.values.contains("overlap")) c.overlap = c.segment;
+  LV_CHECK(c.segment >= 1, "[{}] segment must be at least 1; got {}", setting.name, c.segment);
+  LV_CHECK(c.overlap >= 0 && c.sinks >= 0, "[{}] overlap and sinks must not be negative; got {} and {}", setting.name, c.overlap,
+           c.sinks);
+  LV_CHECK(c.sinks + c.overlap + c.segment <= rotary.trained_length,
+           "[{}] {} sinks, {} tokens of overlap and a segment of {} are more than the {} tokens that the model was trained for",
+           setting.name, c.sinks, c.overlap, c.segment, rotary.trained_length);
+  LV_CHECK(c.sinks < c.segment, "[{}] sinks must be fewer than the {} tokens of a segment; got {}", setting.name, c.segment,
+           c.sinks);
+  LV_CHECK(c.empty == "bypass" || c.empty == "scale", "[{}] empty must be bypass or scale; got '{}'", setting.name, c.empty);
+  LV_CHECK(c.memory == "on" || c.memory == "off", "[{}] memory must be on or off; got '{}'", setting.name, c.memory);
+  return made<Infini>(setting.name, c);
+}
+
+}  // namespace
+
+std::shared_ptr<const Attention> make_infini(const Setting& setting, const Rotary& rotary) {
+  return make({}, false, setting, rotary);
+}
+std::shared_ptr<const Attention> make_infini_overlap(const Setting& setting, const Rotary& rotary) {
+  return make({}, true, setting, rotary);
+}
+std::shared_ptr<const Attention> make_infini_streaming(const Setting& setting, const Rotary& rotary) {
+  return make({.sinks = 4}, true, setting, rotary);
+}
+
+}  // namespace longview

@@ -1,0 +1,46 @@
+// Infini-attention (arXiv:2404.07143) over a text of any length, segment after segment of N tokens, in this order: read the memory of the
+// segments before with q not rotated; write this segment's k and v into it; attend inside the segment, rotated and causal; mix by the gate.
+//   out = g a_memory + (1 - g) a_local          g one number a query head, the memory one a key head, empty in a text's first segment
+#pragma once
+
+#include "longview/kernels/attention.h"
+#include "longview/kernels/memory.h"
+
+namespace longview::kernels {
+
+/// Where the memory is empty: bypass: local attention as it is; scale: (1 - g) of it, as if zeros had been read.
+enum class EmptyMemory { bypass, scale };
+
+struct InfiniRules {
+  int64_t segment = 2048;  // N
+  MemoryRules memory = {};
+  EmptyMemory empty = EmptyMemory::bypass;
+};
+
+struct InfiniOperands {
+  Tensor q, k, v;          // [B,H,T,D] [B,G,T,D] [B,G,T,D], not rotated, any T; query head h reads key head h / (H/G)
+  Tensor gate;             // [H] g, usually sigmoid(beta)
+  Rotation rotation = {};  // [N,M] of the places in a segment; undefined: not rotated
+  /// How often each token is written, [B,T]: 0 not at all, r as if it had come r times; undefined: once.
+  Tensor weight = {};
+  /// Packed texts: an id each token [B,T], -1 for padding. A token sees only its own text, in its segment and in the memory. Undefined: one.
+  Tensor document = {};
+  Memory memory = {};  // before the first token, M [B,G,F,D], z [B,G,F], n [B]; undefined: empty
+};
+
+struct InfiniResult {
+  Tensor out;     // [B,H,T,D] in the type of q
+  Memory memory;  // after the last full segment: a shorter one at the end is attended to and not written
+};
+
+/// Differentiable in q, k, v, the gate and the memory. Parallel over segments (linear rule) or a scan over them (delta rules); keeps q, k, v
+/// and the memory before each segment, and computes the rest again on the way back.
+InfiniResult infini(const InfiniOperands& x, const InfiniRules& rules);
+
+/// The definition: a loop over segments in plain tensor operations, any dtype.
+InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules);
+
+/// Shapes by name, and values that make sense; both forms call it.
+void check(const InfiniOperands& x, const InfiniRules& rules);
+
+}  // namespace longview::kernels
