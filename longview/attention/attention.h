@@ -22,6 +22,11 @@ class Attention {
   virtual ~Attention() = default;
   /// Attends T new tokens, the first of them at position segment.first == state.seen. An empty State begins a text.
   virtual Attended attend(const Qkv& qkv, const Position& position, const Segment& segment, State state) const = 0;
+  /// The state as it was `count` tokens ago. Throws where those before them are no longer there: full attention can always go back,
+  /// Infini-attention to the beginning of its segment.
+  virtual State rewound(State state, int64_t count) const;
+  /// The method of one layer, where layers differ.
+  virtual const Attention& at(int64_t /*layer*/) const { return *this; }
   /// Most tokens the state ever keeps; none: it grows with the text.
   virtual std::optional<int64_t> bound() const = 0;
   /// f32 values of a memory beside those tokens, in a layer of G key heads of width D; while it is written, as many again.

@@ -13,6 +13,13 @@ struct Full final : Attention {
   explicit Full(FullConfig) {}
   std::optional<int64_t> bound() const override { return std::nullopt; }
 
+  State rewound(State state, int64_t count) const override {
+    LV_CHECK(count >= 0 && count <= state.seen, "[full] cannot go back {} of {} tokens", count, state.seen);
+    state.seen -= count;
+    for (auto& [name, tensor] : state.tensors) tensor = tensor.narrow(2, 0, state.seen);
+    return state;
+  }
+
   Attended attend(const Qkv& x, const Position& position, const Segment& segment, State state) const override {
     const int64_t T = x.q.size(2), first = segment.first, length = first + T;
     auto& k = state.tensors["k"];

@@ -19,7 +19,7 @@ constexpr int64_t kBlock = 64;  // tokens written at once
 
 struct InfiniConfig {
   int64_t segment = 0, overlap = 0, sinks = 0;
-  std::string rule = "linear", features = "elu1", read = "plain", empty = "bypass", memory = "on";
+  std::string rule = "linear", features = "elu1", read = "plain", empty = "bypass", memory = "on", layers, others = "window";
   void fields(auto&& field) {
     field("segment", segment, "tokens that are written to the memory together; 0: 2048, or less for a shorter trained length");
     field("overlap", overlap, "tokens before the segment that stay visible");
@@ -29,6 +29,8 @@ struct InfiniConfig {
     field("read", read, "plain or centred");
     field("empty", empty, "bypass: the gate is closed while the memory is empty; scale: it is not");
     field("memory", memory, "on, or off: as if every gate were closed");
+    field("layers", layers, "layers that have it: 0-9/20; nothing: all");
+    field("others", others, "the other layers: window (as many tokens) or full");
   }
 };
 
@@ -55,6 +57,22 @@ kernels::MemoryRules rules_of(const InfiniConfig& c) {
           named("read", c.read, std::array{Read{"centred", ReadRule::centred}, Read{"plain", ReadRule::plain}})};
 }
 
+/// "0-9/20" -> {0,9} {20,20}
+std::vector<std::pair<int64_t, int64_t>> layers_of(const std::string& text) {
+  std::vector<std::pair<int64_t, int64_t>> out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('/', begin), text.size());
+    const std::string range = text.substr(begin, end - begin);
+    const size_t dash = range.find('-');
+    const int64_t first = to_int("infini", "layers", range.substr(0, dash));
+    const int64_t last = dash == std::string::npos ? first : to_int("infini", "layers", range.substr(dash + 1));
+    LV_CHECK(first >= 0 && first <= last, "[infini] layers must be like 0-9/20; got '{}'", text);
+    out.emplace_back(first, last);
+    begin = end + 1;
+  }
+  return out;
+}
+
 /// Tokens [first, first + count) of one segment, and which tokens of the text are where while they are read.
 struct Stretch {
   int64_t first, count;
@@ -65,9 +83,23 @@ struct Stretch {
 };
 
 struct Infini final : Attention {
-  explicit Infini(InfiniConfig config) : c(std::move(config)), rules(rules_of(c)), has_memory(c.memory == "on") {}
+  explicit Infini(InfiniConfig config)
+      : c(std::move(config)), rules(rules_of(c)), has_memory(c.memory == "on"), layers(layers_of(c.layers)) {
+    if (layers.empty()) return;
+    others = make_attention(c.others == "full" ? "full" : fmt::format("window:window={}", c.sinks + c.overlap + c.segment));
+  }
 
-  std::optional<int64_t> bound() const override { return c.sinks + c.overlap + c.segment; }
+  const Attention& at(int64_t layer) const override {
+    if (layers.empty()) return *this;
+    const bool has_it =
+        std::any_of(layers.begin(), layers.end(), [&](auto range) { return layer >= range.first && layer <= range.second; });
+    return has_it ? *this : *others;
+  }
+
+  std::optional<int64_t> bound() const override {
+    if (others && !others->bound()) return std::nullopt;
+    return c.sinks + c.overlap + c.segment;
+  }
   int64_t memory_values(int64_t G, int64_t D) const override {
     return has_memory ? G * kernels::feature_width(D, rules.features) * (D + 1) : 0;
   }
@@ -87,6 +119,25 @@ struct Infini final : Attention {
     }
     state.seen = segment.first + T;
     return {outs.size() == 1 ? outs[0] : at::cat(outs, 2), std::move(state)};
+  }
+
+  State rewound(State state, int64_t count) const override {
+    const Stretch now = part_at(state.seen, 1);
+    LV_CHECK(count >= 0 && count <= state.seen - now.segment,
+             "[infini] cannot go back {} tokens: {} were read since the memory was last written", count, state.seen - now.segment);
+    if (count == 0) return state;
+    state.seen -= count;
+    auto& tensors = state.tensors;
+    const auto keep = [&](const char* name, int64_t tokens) {
+      if (const auto found = tensors.find(name); found != tensors.end() && tokens <= 0) tensors.erase(found);
+      else if (found != tensors.end()) found->second = found->second.narrow(2, 0, std::min(tokens, found->second.size(2)));
+    };
+    for (const char* name : {"k", "v"}) keep(name, state.seen - now.local);
+    for (const char* name : {"sink_k", "sink_v"}) keep(name, state.seen);
+    tensors.erase("fold_M"), tensors.erase("fold_z");
+    const Stretch all{now.segment, state.seen - now.segment, now.segment, now.local, now.fold};
+    if (has_memory) fold(all, memory_of(state, all), state);
+    return state;
   }
 
   Stretch part_at(int64_t first, int64_t most) const {
@@ -204,6 +255,8 @@ struct Infini final : Attention {
   InfiniConfig c;
   kernels::MemoryRules rules;
   bool has_memory;
+  std::vector<std::pair<int64_t, int64_t>> layers;  // first and last of each range; empty: all
+  std::shared_ptr<const Attention> others;
 };
 
 std::shared_ptr<const Attention> make(InfiniConfig usual, bool is_overlapping, const Setting& setting, const Rotary& rotary) {
@@ -222,6 +275,7 @@ std::shared_ptr<const Attention> make(InfiniConfig usual, bool is_overlapping, c
            c.sinks);
   LV_CHECK(c.empty == "bypass" || c.empty == "scale", "[{}] empty must be bypass or scale; got '{}'", setting.name, c.empty);
   LV_CHECK(c.memory == "on" || c.memory == "off", "[{}] memory must be on or off; got '{}'", setting.name, c.memory);
+  LV_CHECK(c.others == "window" || c.others == "full", "[{}] others must be window or full; got '{}'", setting.name, c.others);
   return made<Infini>(setting.name, c);
 }
 

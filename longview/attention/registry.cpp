@@ -28,6 +28,11 @@ std::shared_ptr<const Attention> make_attention(std::string_view setting, const 
   return find(attentions(), "attention", parsed.name).make(parsed, rotary);
 }
 
+State Attention::rewound(State state, int64_t count) const {
+  LV_CHECK(count == 0, "[{}] cannot go back {} tokens: what was dropped is not there any more", parse_setting(setting).name, count);
+  return state;
+}
+
 std::string refusal(const Attention& attention, const Position& position) {
   const std::string anchor = position.anchor();
   if (anchor.empty() || !attention.bound()) return "";

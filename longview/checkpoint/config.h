@@ -23,6 +23,8 @@ struct ModelConfig {
   double rope_base = 10000;
   std::string rope_scaling;         // the checkpoint's own, as a position setting: "yarn:factor=4,original=8192"; "" if none
   std::string rope_source;          // the key it was read from: "rope_scaling" of config.json, "llama.rope.scaling.type", ...
+  std::string attention;            // its own attention method where it has one: "infini:segment=2048"; "" for most
+  std::string memory_gate;          // how its memory's gates g come from what is stored: "sigmoid" or "tanh"; "": it has no memory
   bool tied_head = false;           // the output layer is the embedding
   bool qkv_bias = false;            // Qwen2
   bool qk_norm = false;             // Qwen3: RMS norm on each head of Q and K

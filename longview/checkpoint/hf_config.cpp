@@ -90,6 +90,14 @@ int64_t window_of(const JsonKeys& keys, const ModelConfig& config, const std::st
   return window;
 }
 
+// Keys of ours: an attention method of the model's own, and what its memory's gates are.
+void read_memory(ModelConfig& out, const JsonKeys& keys, const std::string& where) {
+  out.attention = keys.text("longview_attention").value_or("");
+  out.memory_gate = keys.text("longview_memory_gate").value_or("");
+  LV_CHECK(out.memory_gate.empty() || out.memory_gate == "sigmoid" || out.memory_gate == "tanh",
+           "[checkpoint] {}: 'longview_memory_gate' must be sigmoid or tanh; got '{}'", where, out.memory_gate);
+}
+
 }  // namespace
 
 ModelConfig config_from_json(const Json& json, const std::string& where) {
@@ -119,6 +127,7 @@ ModelConfig config_from_json(const Json& json, const std::string& where) {
   LV_CHECK(out.layers > 0, "[checkpoint] {}: num_hidden_layers must be above 0; got {}", where, out.layers);
   out.sliding_window = window_of(keys, out, where);
   read_rope(out, keys, where);
+  read_memory(out, keys, where);
   return out;
 }
 

@@ -54,6 +54,7 @@ std::vector<std::pair<std::string_view, Shape>> layer_tensors(const ModelConfig&
     out.push_back({"self_attn.k_proj.bias", {kv}});
     out.push_back({"self_attn.v_proj.bias", {kv}});
   }
+  if (!c.memory_gate.empty()) out.push_back({"self_attn.memory_gate", {c.heads}});
   if (c.qk_norm) {
     out.push_back({"self_attn.q_norm.weight", {c.head_width}});
     out.push_back({"self_attn.k_norm.weight", {c.head_width}});

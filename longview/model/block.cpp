@@ -14,12 +14,12 @@ Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
 
 }  // namespace
 
-BlockResult block(const ModelConfig& config, const BlockWeights& w, const Method& method, Tensor x, const Segment& segment,
-                  State state) {
+BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
+                  const Segment& segment, State state) {
   const Tensor h = kernels::rms_norm(x, w.attention_norm, config.norm_epsilon);  // [B,T,E]
   const auto qkv = kernels::linear(h, std::array{&w.q, &w.k, &w.v}, std::array{w.q_bias, w.k_bias, w.v_bias});
-  const Qkv operands{heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config)};
-  auto attended = method.attention->attend(operands, *method.position, segment, std::move(state));
+  const Qkv operands{heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate};
+  auto attended = attention.attend(operands, position, segment, std::move(state));
   const Tensor mixed = attended.out.transpose(1, 2).flatten(2);  // [B,T,H*D]
   x.add_(kernels::linear(mixed, w.o));                           // [B,T,E]
 

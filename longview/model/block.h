@@ -13,6 +13,7 @@ struct BlockWeights {
   kernels::Weight q, k, v, o;                // [H*D,E] [G*D,E] [G*D,E] [E,H*D]
   Tensor q_bias, k_bias, v_bias;             // [H*D] [G*D] [G*D]
   Tensor q_norm, k_norm;                     // [D]
+  Tensor memory_gate;                        // [H] the memory's share g; undefined without a memory
   kernels::Weight gate, up, down;            // [F,E] [F,E] [E,F]
 };
 
@@ -28,7 +29,7 @@ struct BlockResult {
 };
 
 /// x [B,T,E] f32 -> the layer's output and its state after the segment.
-BlockResult block(const ModelConfig& config, const BlockWeights& weights, const Method& method, Tensor x, const Segment& segment,
-                  State state);
+BlockResult block(const ModelConfig& config, const BlockWeights& weights, const Attention& attention, const Position& position,
+                  Tensor x, const Segment& segment, State state);
 
 }  // namespace longview

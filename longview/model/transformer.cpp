@@ -63,6 +63,10 @@ BlockWeights load_block(const Loader& load, int64_t layer) {
   w.v_bias = load.vector(at + "self_attn.v_proj.bias");
   w.q_norm = load.vector(at + "self_attn.q_norm.weight", true);
   w.k_norm = load.vector(at + "self_attn.k_norm.weight", true);
+  if (const std::string& gate = load.checkpoint.config.memory_gate; !gate.empty()) {
+    const Tensor beta = load.vector(at + "self_attn.memory_gate");  // [H]
+    w.memory_gate = gate == "tanh" ? beta.tanh() : beta.sigmoid();
+  }
   w.gate = load.weight(at + "mlp.gate_proj.weight");
   w.up = load.weight(at + "mlp.up_proj.weight");
   w.down = load.weight(at + "mlp.down_proj.weight");
@@ -83,13 +87,15 @@ int64_t Transformer::weight_bytes() const {
   int64_t sum = embedding_.bytes() + norm_.nbytes() + (config_.tied_head ? 0 : head_.bytes());
   for (const auto& w : blocks_) {
     for (const auto* weight : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) sum += weight->bytes();
-    for (const auto* vector : {&w.attention_norm, &w.feed_forward_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm})
+    for (const auto* vector :
+         {&w.attention_norm, &w.feed_forward_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm, &w.memory_gate})
       if (vector->defined()) sum += vector->nbytes();
   }
   return sum;
 }
 
 std::string Transformer::default_attention() const {
+  if (!config_.attention.empty()) return config_.attention;
   return config_.sliding_window > 0 ? fmt::format("window:window={}", config_.sliding_window) : "full";
 }
 
@@ -99,8 +105,14 @@ Method Transformer::method(std::string_view position, std::string_view attention
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
   Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
              make_position(wanted, rotary)};
-  const std::string why = refusal(*out.attention, *out.position);
-  LV_CHECK(why.empty(), "[method] {}", why);
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    const Attention& own = out.attention->at(layer);
+    const std::string why = refusal(own, *out.position);
+    LV_CHECK(why.empty(), "[method] {}", why);
+    LV_CHECK(own.memory_values(config_.kv_heads, config_.head_width) == 0 || !config_.memory_gate.empty(),
+             "[{}] {} has no gates for a memory: give it some with longview convert --add-infini, or do without (memory=off)",
+             parse_setting(own.setting).name, config_.name);
+  }
   return out;
 }
 
@@ -114,7 +126,8 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
   const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
   Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});  // [B,T,E]
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    auto out = block(config_, blocks_[layer], method, x, segment, std::move(state.layers[layer]));
+    auto out =
+        block(config_, blocks_[layer], method.attention->at(layer), *method.position, x, segment, std::move(state.layers[layer]));
     x = out.x;
     state.layers[layer] = std::move(out.state);
   }

@@ -19,12 +19,14 @@ class Transformer {
   explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
 
   const ModelConfig& config() const { return config_; }
+  /// [H] the memory's share in each head of a layer; undefined without a memory.
+  Tensor memory_gate(int64_t layer) const { return blocks_.at(static_cast<size_t>(layer)).memory_gate; }
   at::Device device() const { return device_; }
   int64_t weight_bytes() const;
 
   /// The position a model has when nothing is asked for: the checkpoint's own scaling, or rope.
   std::string default_position() const { return config_.rope_scaling.empty() ? "rope" : config_.rope_scaling; }
-  /// The attention a model has when nothing is asked for: its own sliding window, or full.
+  /// The attention a model has when nothing is asked for: the one it was made for, its own sliding window, or full.
   std::string default_attention() const;
   /// A method for every layer, from settings such as "yarn:factor=4" and "streaming:window=1024"; "" asks for the default, and
   /// position "none" for the checkpoint's rotation unscaled. Throws on unknown names and on settings that make no sense.
