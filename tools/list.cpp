@@ -33,6 +33,9 @@ std::vector<Row> rows_of(const std::string& what) {
   if (wants("kernels"))
     for (const auto& kernel : kernels::attention_kernels())
       out.push_back({"kernels", "attention." + std::string(kernel.name), "", std::string(kernel.summary), ""});
+  if (wants("kernels"))
+    for (const auto& kernel : kernels::infini_kernels())
+      out.push_back({"kernels", "infini." + std::string(kernel.name), "", std::string(kernel.summary), ""});
   return out;
 }
 

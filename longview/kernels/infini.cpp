@@ -1,8 +1,13 @@
 // All segments at once: they are folded into the batch for local attention and for what each adds to the memory; an exclusive
 // prefix sum over segments gives the memory before each, and one batched product reads it. The way back has a suffix sum.
-#include "longview/kernels/infini.h"
+#include "longview/kernels/infini_parts.h"
 
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "longview/base/names.h"
 
 namespace longview::kernels {
 namespace {
@@ -18,14 +23,6 @@ struct Plan {
   Tensor stays;          // [B,S] 1 where the memory after a segment goes on from the one before it; undefined: everywhere
   Tensor n;              // [B,S+1] tokens in the memory before each segment, and after the last
 };
-
-Tensor padded(const Tensor& x, int64_t dim, int64_t size, double value = 0) {
-  const int64_t missing = size - x.size(dim);
-  if (missing == 0) return x;
-  std::vector<int64_t> pads(static_cast<size_t>(2 * (x.dim() - dim)), 0);
-  pads.back() = missing;
-  return at::constant_pad_nd(x, pads, value);
-}
 
 Plan plan_of(const InfiniOperands& x, const InfiniRules& rules, const at::TensorOptions& wide) {
   const int64_t B = x.q.size(0), T = x.q.size(2), N = rules.segment, S = (T + N - 1) / N;
@@ -50,32 +47,6 @@ Plan plan_of(const InfiniOperands& x, const InfiniRules& rules, const at::Tensor
   plan.n = at::stack(counts, 1);  // [B,S+1]
   plan.live = (document == text.narrow(1, 0, S).unsqueeze(-1)).logical_and(plan.n.narrow(1, 0, S).unsqueeze(-1) > 0).to(wide);
   return plan;
-}
-
-/// x [B,S] beside tensors [B,G,S,...] of `dims` sizes.
-Tensor beside(const Tensor& x, int64_t dims) {
-  Tensor out = x.unsqueeze(1);
-  while (out.dim() < dims) out = out.unsqueeze(-1);
-  return out;
-}
-
-/// before[s] = what the segments before s added, and `start`; all [B,G,S,...]; with the sum after the last one, [B,G,S+1,...].
-Tensor prefix(const Tensor& start, const Tensor& added, const Tensor& stays) {
-  if (!stays.defined()) return at::cat({start.unsqueeze(2), added}, 2).cumsum(2);
-  std::vector<Tensor> out{start};
-  for (int64_t s = 0; s < added.size(2); ++s)
-    out.push_back(out.back() * beside(stays.narrow(1, s, 1), added.dim()).select(2, 0) + added.select(2, s));
-  return at::stack(out, 2);
-}
-
-/// Gradients of the memory before each segment and after the last, [B,G,S+1,...], from that of the last and of what each one read.
-Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays) {
-  if (!stays.defined()) return at::cat({read, end.unsqueeze(2)}, 2).flip({2}).cumsum(2).flip({2});
-  std::vector<Tensor> out{end};
-  for (int64_t s = read.size(2) - 1; s >= 0; --s)
-    out.push_back(out.back() * beside(stays.narrow(1, s, 1), read.dim()).select(2, 0) + read.select(2, s));
-  std::reverse(out.begin(), out.end());
-  return at::stack(out, 2);
 }
 
 /// Tensors of one segment, or of all: [B,G,S,...] at s, or as they are.
@@ -194,21 +165,6 @@ struct ReadAndWrite : torch::autograd::Function<ReadAndWrite> {
   }
 };
 
-/// Softmax inside each segment: q [B,G,S,R,N,D], k and v [B,G,S,N,D] -> [B,G,S,R,N,D].
-Tensor attend_inside(const Tensor& q, const Tensor& k, const Tensor& v, const InfiniOperands& x) {
-  const int64_t B = q.size(0), G = q.size(1), S = q.size(2), R = q.size(3), N = q.size(4), D = q.size(5);
-  const auto heads = [&](const Tensor& y) {
-    return R == 1 ? y.reshape({B, G * S, N, D}) : y.unsqueeze(3).expand({B, G, S, R, N, D}).reshape({B, G * S * R, N, D});
-  };
-  const Tensor rotated = rotate(q, x.rotation).reshape({B, G * S * R, N, D}), keys = heads(rotate(k, x.rotation));
-  if (!x.document.defined())
-    return at::scaled_dot_product_attention(rotated, keys, heads(v), {}, 0.0, true).view({B, G, S, R, N, D});
-  const Tensor document = padded(x.document, 1, S * N, -1).view({B, S, N});                                    // [B,S,N]
-  const Tensor seen = (document.unsqueeze(-1) == document.unsqueeze(-2)).tril();                               // [B,S,N,N]
-  const Tensor mask = seen.view({B, 1, S, 1, N, N}).expand({B, G, S, R, N, N}).reshape({B, G * S * R, N, N});  // [B,H*S,N,N]
-  return at::scaled_dot_product_attention(rotated, keys, heads(v), mask).view({B, G, S, R, N, D});
-}
-
 }  // namespace
 
 void check(const InfiniOperands& x, const InfiniRules& rules) {
@@ -224,8 +180,7 @@ void check(const InfiniOperands& x, const InfiniRules& rules) {
   shapes("memory.M", x.memory.M, "B G " + F + " D")("memory.z", x.memory.z, "B G " + F)("memory.n", x.memory.n, "B");
 }
 
-InfiniResult infini(const InfiniOperands& x, const InfiniRules& rules) {
-  check(x, rules);
+InfiniResult infini_parallel(const InfiniOperands& x, const InfiniRules& rules) {
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1), R = H / G, N = rules.segment;
   const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   const int64_t F = feature_width(D, rules.memory.features);
@@ -233,15 +188,41 @@ InfiniResult infini(const InfiniOperands& x, const InfiniRules& rules) {
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, F}, wide);
   if (T == 0) return {at::empty_like(x.q), {M, z, x.memory.n.defined() ? x.memory.n : at::zeros({B}, wide)}};
   const Plan plan = plan_of(x, rules, wide);
-  const int64_t S = plan.S;
-  const Tensor q = padded(x.q, 2, S * N).reshape({B, G, R, S, N, D}).transpose(2, 3);  // [B,G,S,R,N,D]
-  const Tensor k = padded(x.k, 2, S * N).reshape({B, G, S, N, D}), v = padded(x.v, 2, S * N).reshape({B, G, S, N, D});
+  const auto [S, q, k, v] = cut(x, N);
   const auto passed = ReadAndWrite::apply(q.reshape({B, G, S, R * N, D}), k, v, M, z, plan, rules.memory);
   const Tensor read = passed[0].view({B, G, S, R, N, D}), local = attend_inside(q, k, v, x);  // [B,G,S,R,N,D]
   Tensor gate = x.gate.to(wide).view({1, G, 1, R, 1, 1});                                     // [1,G,1,R,1,1]
   if (rules.empty == EmptyMemory::bypass) gate = gate * plan.live.view({B, 1, S, 1, N, 1});   // [B,G,S,R,N,1]
   const Tensor mixed = (local + gate * (read - local)).to(x.q.scalar_type());                 // [B,G,S,R,N,D]
-  return {mixed.transpose(2, 3).reshape({B, H, S * N, D}).narrow(2, 0, T), {passed[1], passed[2], plan.n.select(1, S)}};
+  return {joined(mixed, T), {passed[1], passed[2], plan.n.select(1, S)}};
+}
+
+namespace {
+
+std::string serves_all(const InfiniOperands&, const InfiniRules&) { return ""; }
+
+constexpr std::array kInfiniKernels{
+    InfiniKernel{"cuda", "fused passes between the products, bf16 operands, f32 memory", infini_cuda_refusal, infini_cuda},
+    InfiniKernel{"parallel", "all segments at once, closed-form gradients, any device and dtype", serves_all, infini_parallel},
+    InfiniKernel{"ref", "the definition: segment after segment in plain tensor operations", serves_all, infini_ref},
+};
+
+}  // namespace
+
+std::span<const InfiniKernel> infini_kernels() { return kInfiniKernels; }
+
+InfiniResult infini(const InfiniOperands& x, const InfiniRules& rules) {
+  check(x, rules);
+  static const char* const forced = std::getenv("LONGVIEW_INFINI");
+  for (const auto& kernel : kInfiniKernels) {
+    if (forced != nullptr && *forced != '\0' && kernel.name != forced) continue;
+    const std::string why = kernel.refusal(x, rules);
+    if (why.empty()) return kernel.run(x, rules);
+    LV_CHECK(forced == nullptr || *forced == '\0', "[infini] LONGVIEW_INFINI={}: {}", kernel.name, why);
+  }
+  std::vector<std::string> known;
+  for (const auto& kernel : kInfiniKernels) known.emplace_back(kernel.name);
+  fail("[infini] LONGVIEW_INFINI: {}", unknown_name("kernel", forced, known));
 }
 
 }  // namespace longview::kernels

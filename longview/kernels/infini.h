@@ -37,10 +37,20 @@ struct InfiniResult {
 /// and the memory before each segment, and computes the rest again on the way back.
 InfiniResult infini(const InfiniOperands& x, const InfiniRules& rules);
 
-/// The definition: a loop over segments in plain tensor operations, any dtype.
-InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules);
+/// One way to compute it. The first of the table whose refusal is empty runs; LONGVIEW_INFINI=NAME forces one.
+struct InfiniKernel {
+  std::string_view name, summary;
+  std::string (*refusal)(const InfiniOperands& x, const InfiniRules& rules);
+  InfiniResult (*run)(const InfiniOperands& x, const InfiniRules& rules);
+};
+std::span<const InfiniKernel> infini_kernels();
 
-/// Shapes by name, and values that make sense; both forms call it.
+InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules);
+InfiniResult infini_parallel(const InfiniOperands& x, const InfiniRules& rules);
+std::string infini_cuda_refusal(const InfiniOperands& x, const InfiniRules& rules);
+InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules);
+
+/// Shapes by name, and values that make sense.
 void check(const InfiniOperands& x, const InfiniRules& rules);
 
 }  // namespace longview::kernels

@@ -1,0 +1,30 @@
+// What the parallel forms of Infini-attention share, on the CPU and on GPUs.
+#pragma once
+
+#include "longview/kernels/infini.h"
+
+namespace longview::kernels {
+
+/// x with zeros (or `value`) after its last index of `dim`, `size` in all.
+Tensor padded(const Tensor& x, int64_t dim, int64_t size, double value = 0);
+
+/// The memory before each segment and after the last, [B,G,S+1,...], from what it began with and what each segment added, [B,G,S,...].
+/// stays [B,S]: 1 where the memory after a segment goes on from the one before it; undefined: everywhere.
+Tensor prefix(const Tensor& start, const Tensor& added, const Tensor& stays);
+
+/// Gradients of the memory before each segment and after the last, [B,G,S+1,...], from that of the last and of what each one read.
+Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays);
+
+/// Softmax inside each segment: q [B,G,S,R,N,D], k and v [B,G,S,N,D] -> [B,G,S,R,N,D].
+Tensor attend_inside(const Tensor& q, const Tensor& k, const Tensor& v, const InfiniOperands& x);
+
+/// Operands cut into segments, zeros after the last.
+struct Segments {
+  int64_t S = 0;   // a shorter segment at the end counts
+  Tensor q, k, v;  // [B,G,S,R,N,D] [B,G,S,N,D] [B,G,S,N,D]
+};
+Segments cut(const InfiniOperands& x, int64_t N);
+/// [B,G,S,R,N,D] -> [B,H,T,D]
+Tensor joined(const Tensor& x, int64_t T);
+
+}  // namespace longview::kernels
