@@ -306,7 +306,7 @@ void compare(const CompareCommand& command) {
     for (const auto& text : texts) {
       if (interrupted()) break;
       note(command, fmt::format("run {} of {}: {}, {}", ++run, methods.size() * texts.size(), label, text.name));
-      const Reading reading = read_text(command, opened, method, text, command.chunk, all.edges);
+      const Reading reading = read_text(command, opened, method, text, {.chunk = command.chunk, .edges = all.edges});
       if (!interrupted()) add(row, reading);
     }
     if (row.nll.size() != texts.size()) break;  // interrupted: what is not complete is not compared

@@ -3,27 +3,23 @@
 
 #include "longview/base/progress.h"
 #include "longview/base/text_format.h"
+#include "tools/reading.h"
 
 namespace longview::tools {
 
 Conversation::Conversation(const GenerateCommand& command, const Opened& opened) : command_(command), opened_(opened) {
-  const auto& config = opened.model->config();
-  const std::string position = asked_position(command, config), attention = asked_attention(command, config);
   if (command.state.empty()) {
+    const std::string position = asked_position(command, opened.model->config()),
+                      attention = asked_attention(command, opened.model->config());
     method_ = opened.model->method(position, attention.empty() ? usual_attention(*opened.model, position) : attention);
     return;
   }
-  auto restored = load_session(command.state, config, opened.checkpoint.fingerprint, opened.model->device());
-  const auto& info = restored.info;
-  method_ = opened.model->method(info.position, info.attention);
-  const Method asked =
-      opened.model->method(position.empty() ? info.position : position, attention.empty() ? info.attention : attention);
-  LV_CHECK(asked.position->setting == method_.position->setting && asked.attention->setting == method_.attention->setting,
-           "[state] {} was read with {}; asked for is {}. Leave --rope-scaling and --attention out, or read the text again",
-           command.state, method_text(method_), method_text(asked));
+  auto resumed = resume(command, command.state, opened);
+  const auto& info = resumed.info;
+  method_ = resumed.method;
   note(command, fmt::format("{}  {} tokens already read, {}", info.text, with_commas(info.tokens), method_text(method_)));
   text_name_ = info.text;
-  session_ = std::move(restored.session);
+  session_ = std::move(resumed.session);
 }
 
 void Conversation::hear(std::span<const Id> ids) {

@@ -2,7 +2,7 @@
 #include <fstream>
 
 #include "longview/base/text_format.h"
-#include "tools/program.h"
+#include "tools/reading.h"
 
 namespace longview::tools {
 namespace {
@@ -112,7 +112,7 @@ Explanation explain(const ExplainCommand& command, const Opened& opened) {
   out.scale_last = method.scale(last, cache).item<double>();
   out.values = values_of(command, out.method, config);
   out.token_bytes = 2 * config.kv_heads * config.head_width * 4 * config.layers;
-  out.state_bytes = out.token_bytes * cache;
+  out.state_bytes = state_bytes(out.method, config, out.length);
   if (!bound) out.longest = free_bytes() / std::max<int64_t>(out.token_bytes, 1);
   out.warnings = warnings_of(command, out, config);
   return out;

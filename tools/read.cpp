@@ -8,8 +8,8 @@ namespace {
 
 struct ReadCommand : SharedOptions {
   std::vector<std::string> books, methods;
-  std::string save, buckets;
-  int64_t most = 0, chunk = 512;
+  std::string save, state, buckets;
+  int64_t most = 0, chunk = 512, save_every = 0, memory_budget = 0;
   bool join = false;
 };
 
@@ -43,10 +43,42 @@ void announce(const ReadCommand& command, const Method& method, const Text& text
   for (const auto& warning : method_warnings(method, config, count)) note(command, "  note: " + warning);
 }
 
-Reading read_one(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
+/// Throws when the reading would not stay inside --mem-budget.
+void check_budget(const ReadCommand& command, const Method& method, const Text& text, const ModelConfig& config) {
+  if (command.memory_budget == 0) return;
+  const auto tokens = static_cast<int64_t>(text.ids.size());
+  const int64_t now = rss_bytes(), work = working_bytes(config, command.chunk), state = state_bytes(method, config, tokens);
+  const int64_t growing = method.attention->bound() ? state : 2 * state;  // a cache that grows is copied to twice the room
+  LV_CHECK(now + work + state + growing <= command.memory_budget,
+           "[read] --mem-budget {} is not enough: {} are in use (weights, program, text), reading takes up to {} and the state of {} "
+           "tokens up to {} with its copies{}",
+           bytes_text(command.memory_budget), bytes_text(now), bytes_text(work), with_commas(tokens), bytes_text(state + growing),
+           method.attention->bound() ? "; a smaller window needs less" : "; --attention streaming keeps it bounded");
+}
+
+/// Saves now and then, and holds the process to its budget.
+std::function<void(const Session&)> watch_of(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
+  return [&command, &opened, &method, &text, saved = int64_t{0}](const Session& session) mutable {
+    const int64_t seen = session.state.seen();
+    if (command.save_every > 0 && seen / command.save_every > saved) {
+      save_session(command.save, session, method, opened.model->config(), opened.checkpoint.fingerprint, text.name);
+      saved = seen / command.save_every;
+    }
+    LV_CHECK(command.memory_budget == 0 || rss_bytes() <= command.memory_budget,
+             "[read] --mem-budget {} was passed after {} tokens; reading was stopped", bytes_text(command.memory_budget), with_commas(seen));
+  };
+}
+
+Reading read_one(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text, Session session) {
   const auto& config = opened.model->config();
   announce(command, method, text, config);
-  Reading out = read_text(command, opened, method, text, command.chunk, parse_edges("read", command.buckets));
+  check_budget(command, method, text, config);
+  if (session.state.seen() > 0) print(command, fmt::format("  going on after {} tokens\n", with_commas(session.state.seen())));
+  Reading out = read_text(command, opened, method, text,
+                          {.chunk = command.chunk,
+                           .edges = parse_edges("read", command.buckets),
+                           .session = std::move(session),
+                           .watch = watch_of(command, opened, method, text)});
   const ReadRun& run = out.run;
   const Json& json = out.json;
   print(command, bucket_table(run.buckets));
@@ -78,6 +110,9 @@ void check(const ReadCommand& command) {
   const bool is_asked = !command.position.empty() || !command.attention.empty() || command.context || command.keep ||
                         command.yarn_original || command.rope_base || command.rope_scale;
   LV_CHECK(command.methods.empty() || !is_asked, "[read] give either --method, or --rope-scaling and --attention");
+  LV_CHECK(command.save_every >= 0 && command.memory_budget >= 0, "[read] --save-every and --mem-budget must not be negative");
+  LV_CHECK(command.save_every == 0 || !command.save.empty(), "[read] --save-every needs a file: --save FILE");
+  LV_CHECK(command.state.empty() || command.methods.empty(), "[read] --state goes on with its own method: leave --method out");
   parse_edges("read", command.buckets);
   check_writable("--save", command.save);
   check_writable("--report", command.report);
@@ -111,9 +146,14 @@ void read(const ReadCommand& command) {
   check(command);
   const auto groups = texts_of(command);
   const Opened opened = open_model(command);
-  const auto methods = methods_of(command, *opened.model);
-  LV_CHECK(command.save.empty() || (groups.size() == 1 && methods.size() == 1),
-           "[read] --save keeps one state: give one method and one book, or --join");
+  Session begun;
+  auto methods = command.state.empty() ? methods_of(command, *opened.model) : std::vector<Method>{};
+  if (!command.state.empty()) {
+    auto resumed = resume(command, command.state, opened);
+    methods = {resumed.method}, begun = std::move(resumed.session);
+  }
+  LV_CHECK((command.save.empty() && command.state.empty()) || (groups.size() == 1 && methods.size() == 1),
+           "[read] --save and --state keep one state: give one method and one book, or --join");
   Json runs = Json::array();
   std::vector<ReadRun> shown;
   std::string names;
@@ -123,7 +163,7 @@ void read(const ReadCommand& command) {
     names += (names.empty() ? "" : ", ") + text.name;
     for (const auto& method : methods) {
       if (interrupted() && !shown.empty()) break;
-      Reading done = read_one(command, opened, method, text);
+      Reading done = read_one(command, opened, method, text, std::move(begun));
       if (groups.size() > 1) done.run.label = text.name + ": " + done.run.label;
       shown.push_back(done.run);
       runs.push_back(done.json);
@@ -149,7 +189,12 @@ void add_read(CLI::App& program) {
   add_count(*app, "--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
   add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
   app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k")->type_name("N,N,...");
-  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state")->type_name("FILE");
+  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state and read --state")->type_name("FILE");
+  add_count(*app, "--save-every", command->save_every, "save that often while reading, in tokens, so that a crash costs no more");
+  app->add_option("--state", command->state, "go on from a saved state: the text's tokens that it has read are passed over")
+      ->type_name("FILE");
+  add_count(*app, "--mem-budget", command->memory_budget, "bytes (512M, 2G) that the process may have: refused at once, or held")
+      ->type_name("SIZE");
   app->add_flag("--join", command->join, "read the books as one text");
   app->add_option("--report", command->report, "write a page with the loss by position")->type_name("FILE.html");
   app->footer("Ctrl-C stops reading and keeps what was read so far.\n");

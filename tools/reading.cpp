@@ -130,22 +130,58 @@ ProgressOutput progress_output(const SharedOptions& options) {
   return out;
 }
 
-Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, int64_t chunk,
-                  const std::vector<int64_t>& edges) {
+Resumed resume(const SharedOptions& options, const std::string& file, const Opened& opened) {
+  const auto& config = opened.model->config();
+  const std::string position = asked_position(options, config), attention = asked_attention(options, config);
+  auto restored = load_session(file, config, opened.checkpoint.fingerprint, opened.model->device());
+  const auto& info = restored.info;
+  const Method method = opened.model->method(info.position, info.attention);
+  const Method asked =
+      opened.model->method(position.empty() ? info.position : position, attention.empty() ? info.attention : attention);
+  LV_CHECK(asked.position->setting == method.position->setting && asked.attention->setting == method.attention->setting,
+           "[state] {} was read with {}; asked for is {}. Leave --rope-scaling and --attention out, or read the text again", file,
+           method_text(method), method_text(asked));
+  return {std::move(restored.session), info, method};
+}
+
+int64_t state_bytes(const Method& method, const ModelConfig& config, int64_t tokens) {
+  int64_t sum = 0;
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    const Attention& attention = method.attention->at(layer);
+    const int64_t kept = std::min(tokens, attention.bound().value_or(tokens));
+    sum += 2 * config.kv_heads * config.head_width * kept + 2 * attention.memory_values(config.kv_heads, config.head_width);
+  }
+  return sum * static_cast<int64_t>(sizeof(float));
+}
+
+int64_t working_bytes(const ModelConfig& config, int64_t chunk) {
+  constexpr int64_t kLogitRows = 128, kAllocator = int64_t{96} << 20, kRest = int64_t{64} << 20;
+  const int64_t row = 8 * config.width + 4 * config.feed_forward + 6 * config.heads * config.head_width;
+  return 4 * (chunk * row + 2 * kLogitRows * config.vocabulary) + kAllocator + kRest;
+}
+
+Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, ReadSettings settings) {
   reset_rss_peak();
   MemoryTrace memory;
-  const auto total = static_cast<int64_t>(text.ids.size());
+  const int64_t before = settings.session.state.seen();
+  const std::span<const Id> ids = text.ids;
+  const auto total = static_cast<int64_t>(ids.size()) - before;
+  const bool is_its_beginning = total >= 0 && (before == 0 || digest_of(ids.first(static_cast<size_t>(before))) == settings.session.digest);
+  LV_CHECK(is_its_beginning, "[read] the saved state has read {} tokens, and they are not the first ones of {}", with_commas(before),
+           text.name);
   Progress progress(total, "tokens", progress_output(options));
   Reading out;
+  out.session = std::move(settings.session);
   Reader reader(*opened.model, method,
-                {chunk, edges,
+                {settings.chunk, settings.edges,
                  [&](int64_t tokens, double nll) {
                    if (memory.tenth == 0 && tokens >= total / 10) memory.tenth = rss_bytes();
+                   if (settings.watch) settings.watch(out.session);
                    progress.update(tokens, fmt::format("loss {:.2f}", nll));
                    return !interrupted();
                  }},
                 out.session);
-  reader.read(text.ids);
+  reader.read(ids.subspan(static_cast<size_t>(before)));
   const ReadResult result = reader.finish();
   progress.finish();
   memory.end = rss_bytes();

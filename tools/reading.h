@@ -27,15 +27,36 @@ std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& 
 /// "0,4k,8k": where buckets begin. Throws unless they grow from 0 or more.
 std::vector<int64_t> parse_edges(std::string_view command, const std::string& text);
 
+/// A saved state, to go on from with the method it was read with.
+struct Resumed {
+  Session session;
+  SnapshotInfo info;
+  Method method;
+};
+/// Throws when the file is damaged, belongs to another model, or the options ask for another method.
+Resumed resume(const SharedOptions& options, const std::string& file, const Opened& opened);
+
 struct Reading {
   ReadRun run;
   Json json;
   Session session;
 };
 
-/// Reads the text from an empty state, with a progress bar; Ctrl-C ends it with what was read so far.
-Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, int64_t chunk,
-                  const std::vector<int64_t>& edges);
+struct ReadSettings {
+  int64_t chunk = 512;
+  std::vector<int64_t> edges = {};
+  /// What was read of the text already: its beginning, or nothing. Throws where it is another text.
+  Session session = {};
+  /// After every segment; throws to end it.
+  std::function<void(const Session&)> watch = {};
+};
+
+/// Reads the text, with a progress bar; Ctrl-C ends it with what was read so far.
+Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, ReadSettings settings);
+
+/// Most bytes that the state takes while so many tokens are read, and what a reader takes beside state and weights.
+int64_t state_bytes(const Method& method, const ModelConfig& config, int64_t tokens);
+int64_t working_bytes(const ModelConfig& config, int64_t chunk);
 
 /// On a terminal one line that is redrawn; in a pipe plain lines, set in like the rest of what belongs to a text.
 ProgressOutput progress_output(const SharedOptions& options);

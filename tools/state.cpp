@@ -17,15 +17,16 @@ Json json_of(const SnapshotInfo& info) {
           {"position", info.position},
           {"attention", info.attention},
           {"token_digest", info.token_digest},
-          {"state_bytes", info.state_bytes}};
+          {"state_bytes", info.state_bytes},
+          {"checksum", info.checksum}};
 }
 
 void info(const StateCommand& command) {
   const SnapshotInfo info = read_snapshot_info(command.file);  // throws when a byte is wrong
   print(command,
-        fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   matches\n",
+        fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   {}, matches\n",
                     info.text, with_commas(info.tokens), info.model, info.model_fingerprint, info.position, info.attention,
-                    bytes_text(info.state_bytes)));
+                    bytes_text(info.state_bytes), info.checksum));
   write_json(command, json_of(info));
 }
 

@@ -30,10 +30,11 @@ int64_t to_int(std::string_view where, std::string_view key, std::string_view te
   std::string_view digits = text;
   if (!digits.empty() && (digits.back() == 'k' || digits.back() == 'K')) unit = 1024, digits.remove_suffix(1);
   else if (!digits.empty() && digits.back() == 'M') unit = 1024 * 1024, digits.remove_suffix(1);
+  else if (!digits.empty() && digits.back() == 'G') unit = 1024 * 1024 * 1024, digits.remove_suffix(1);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   LV_CHECK(error == std::errc{} && end == digits.data() + digits.size() && !digits.empty(),
-           "[{}] {} must be a whole number (k and M allowed); got '{}'", where, key, text);
+           "[{}] {} must be a whole number (k, M and G allowed); got '{}'", where, key, text);
   LV_CHECK(value <= std::numeric_limits<int64_t>::max() / unit && value >= std::numeric_limits<int64_t>::min() / unit,
            "[{}] {} is too large; got '{}'", where, key, text);
   return value * unit;

@@ -33,7 +33,7 @@ struct FieldText {
   std::string name, value, help;
 };
 
-/// Text to value; throws "[where] key must be a whole number; got 'x'". Whole numbers accept k, K and M as powers of 1024.
+/// Text to value; throws "[where] key must be a whole number; got 'x'". Whole numbers accept k, K, M and G as powers of 1024.
 int64_t to_int(std::string_view where, std::string_view key, std::string_view text);
 double to_real(std::string_view where, std::string_view key, std::string_view text);
 

@@ -40,6 +40,12 @@ void feed(const Transformer& model, const Method& method, std::span<const Id> id
   cut.finish();
 }
 
+uint64_t digest_of(std::span<const Id> ids) {
+  uint64_t out = 0;
+  for (const Id id : ids) out = digest_with(out, id);
+  return out;
+}
+
 Tensor next_logits(const Transformer& model, const Session& session) {
   LV_CHECK(session.hidden.defined(), "[generate] nothing was read yet, so there is nothing to continue; give a prompt");
   return model.logits(session.hidden)[0];  // [V]

@@ -20,6 +20,9 @@ Tensor advance(const Transformer& model, const Method& method, const Segment& se
 /// Reads ids in chunks, without looking at what they predict.
 void feed(const Transformer& model, const Method& method, std::span<const Id> ids, int64_t chunk, Session& session);
 
+/// The digest of a session that has read these ids and nothing else.
+uint64_t digest_of(std::span<const Id> ids);
+
 /// Logits [V] of the token that follows.
 Tensor next_logits(const Transformer& model, const Session& session);
 

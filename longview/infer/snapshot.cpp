@@ -69,6 +69,7 @@ SnapshotInfo info_of(const Safetensors& content, const std::string& where) {
   info.tokens = to_int("state", "tokens", needed(content, "tokens", where));
   info.token_digest = needed(content, "token_digest", where);
   info.text = needed(content, "text", where);
+  info.checksum = needed(content, "checksum", where);
   for (const auto& [name, entry] : content.tensors)
     if (name.rfind("layer.", 0) == 0) info.state_bytes += static_cast<int64_t>(entry.bytes.size());
   return info;
