@@ -45,22 +45,58 @@ std::vector<float> values_of(const StoredTensor& tensor, const std::string& name
   return out;
 }
 
-RopeScaling scaling_of(const GgufKeys& keys, const std::string& at, int64_t trained_length, const std::string& where) {
+// A tensor of one number for each rotary pair, taken out of the file's; empty when there is none.
+std::vector<float> take_pairs(Gguf& gguf, const std::string& name, int64_t head_width, const std::string& where) {
+  const auto found = gguf.tensors.find(name);
+  if (found == gguf.tensors.end()) return {};
+  auto values = values_of(found->second, name, where);
+  LV_CHECK(static_cast<int64_t>(values.size()) * 2 == head_width, "[gguf] {}: '{}' has {} numbers for heads of {}", where, name,
+           values.size(), head_width);
+  gguf.tensors.erase(found);
+  return values;
+}
+
+// LongRoPE's lists say by themselves what they are: llama.cpp's converters write no scaling.type beside them, and its loader multiplies
+// cos and sin by attn_factor, 1 when absent.
+bool take_lists(RopeScaling& scaling, Gguf& gguf, const ModelConfig& config, const std::string& where) {
+  const auto shorter = take_pairs(gguf, "rope_factors_short.weight", config.head_width, where);
+  const auto longer = take_pairs(gguf, "rope_factors_long.weight", config.head_width, where);
+  if (shorter.empty() && longer.empty()) return false;
+  LV_CHECK(!shorter.empty() && !longer.empty(),
+           "[gguf] {}: has only one of 'rope_factors_short.weight' and 'rope_factors_long.weight'", where);
+  LV_CHECK(scaling.type == "none" || scaling.type == "longrope", "[gguf] {}: has both {} scaling and the lists of longrope", where,
+           scaling.type);
+  scaling.type = "longrope";
+  scaling.short_list.assign(shorter.begin(), shorter.end());
+  scaling.long_list.assign(longer.begin(), longer.end());
+  if (!scaling.factor || *scaling.factor == 0 || *scaling.original != config.trained_length)
+    scaling.factor = static_cast<double>(config.trained_length) / static_cast<double>(std::max<int64_t>(*scaling.original, 1));
+  return true;
+}
+
+// Gives the source as well: the key or the tensor that says how the model is scaled.
+std::pair<RopeScaling, std::string> scaling_of(Gguf& gguf, const ModelConfig& config, const std::string& where) {
+  const GgufKeys keys(gguf, where);
+  const std::string at = config.architecture + ".rope.";
   RopeScaling scaling;
   scaling.factor = keys.real(at + "scaling.factor");
   if (!scaling.factor) scaling.factor = keys.real(at + "scale_linear");
   const bool scaled = scaling.factor.value_or(0) != 0 && *scaling.factor != 1;
   scaling.type = keys.text(at + "scaling.type").value_or(scaled ? "linear" : "none");
   if (scaling.type == "linear" && !scaled) scaling.type = "none";
-  scaling.original = keys.integer(at + "scaling.original_context_length").value_or(trained_length);
+  scaling.original = keys.integer(at + "scaling.original_context_length").value_or(config.trained_length);
   scaling.beta_fast = keys.real(at + "scaling.yarn_beta_fast");
   scaling.beta_slow = keys.real(at + "scaling.yarn_beta_slow");
   const double blend = keys.real(at + "scaling.yarn_ext_factor").value_or(1);
   LV_CHECK(blend == 1 || blend == -1, "[gguf] {}: yarn_ext_factor {} is not read; 1 is", where, blend);
-  // Here the files hold a multiplier of YaRN's own temperature, where config.json replaces it.
   const auto multiplier = keys.real(at + "scaling.attn_factor");
+  if (take_lists(scaling, gguf, config, where)) {
+    scaling.attention_factor = multiplier.value_or(1);
+    return {scaling, "rope_factors_long.weight"};
+  }
+  // Here the files hold a multiplier of YaRN's own temperature, where config.json replaces it.
   if (multiplier && scaling.factor) scaling.attention_factor = *multiplier * (0.1 * std::log(std::max(1.0, *scaling.factor)) + 1);
-  return scaling;
+  return {scaling, at + "scaling.type"};
 }
 
 void read_rope(ModelConfig& config, Gguf& gguf, const std::string& where) {
@@ -70,18 +106,14 @@ void read_rope(ModelConfig& config, Gguf& gguf, const std::string& where) {
   const int64_t rotated = keys.integer(at + "dimension_count").value_or(config.head_width);
   LV_CHECK(rotated == config.head_width, "[gguf] {}: rotates {} of the {} numbers of a head; only whole heads are read", where,
            rotated, config.head_width);
-  config.rope_scaling = rope_setting(scaling_of(keys, at, config.trained_length, where), "[gguf] " + where);
-  if (!config.rope_scaling.empty()) config.rope_source = at + "scaling.type";
-  const auto divisors = gguf.tensors.find("rope_freqs.weight");
-  if (divisors == gguf.tensors.end()) return;
-  const auto values = values_of(divisors->second, divisors->first, where);
-  LV_CHECK(static_cast<int64_t>(values.size()) * 2 == config.head_width,
-           "[gguf] {}: 'rope_freqs.weight' has {} numbers for heads of {}", where, values.size(), config.head_width);
-  const std::string setting = setting_of_divisors(values, config.rope_base, "[gguf] " + where);
-  LV_CHECK(setting.empty() || config.rope_scaling.empty(), "[gguf] {}: has both '{}scaling.type' and 'rope_freqs.weight'", where,
-           at);
-  if (!setting.empty()) config.rope_scaling = setting, config.rope_source = divisors->first;
-  gguf.tensors.erase(divisors);
+  const auto [scaling, source] = scaling_of(gguf, config, where);
+  config.rope_scaling = rope_setting(scaling, "[gguf] " + where);
+  if (!config.rope_scaling.empty()) config.rope_source = source;
+  const auto divisors = take_pairs(gguf, "rope_freqs.weight", config.head_width, where);
+  if (divisors.empty()) return;
+  const std::string setting = setting_of_divisors(divisors, config.rope_base, "[gguf] " + where);
+  LV_CHECK(setting.empty() || config.rope_scaling.empty(), "[gguf] {}: has both '{}' and 'rope_freqs.weight'", where, source);
+  if (!setting.empty()) config.rope_scaling = setting, config.rope_source = "rope_freqs.weight";
 }
 
 ModelConfig config_of(Gguf& gguf, const std::filesystem::path& path, const std::string& where) {

@@ -27,17 +27,19 @@ FieldText original_of(const RopeScaling& scaling, std::string_view where) {
 }
 
 // GGUF holds f32: 1.1f is written as 1.1, not as the double it widens to.
-FieldText real(const char* name, double value) {
+std::string number_text(double value) {
   const auto narrow = static_cast<float>(value);
-  return {name, narrow == value ? fmt::format("{}", narrow) : fmt::format("{}", value), ""};
+  return narrow == value ? fmt::format("{}", narrow) : fmt::format("{}", value);
 }
+
+FieldText real(const char* name, double value) { return {name, number_text(value), ""}; }
 
 std::string list_text(const std::vector<double>& values, std::string_view name, std::string_view where) {
   LV_CHECK(!values.empty(), "{}: longrope scaling needs '{}', a number for each rotary pair", where, name);
   std::string out;
   for (const double value : values) {
     LV_CHECK(std::isfinite(value) && value > 0, "{}: the numbers of '{}' must be above 0; got {}", where, name, value);
-    out += (out.empty() ? "" : "/") + fmt::format("{}", value);
+    out += (out.empty() ? "" : "/") + number_text(value);
   }
   return out;
 }
@@ -116,8 +118,10 @@ std::string rope_setting(const RopeScaling& scaling, std::string_view where) {
     std::vector<FieldText> fields = {real("factor", factor()), original_of(scaling, where)};
     fields.push_back({"short", list_text(scaling.short_list, "short_factor", where), ""});
     fields.push_back({"long", list_text(scaling.long_list, "long_factor", where), ""});
-    if (scaling.attention_factor)
-      fields.push_back(real("attention_factor", needed(scaling.attention_factor, "attention_factor", scaling, where)));
+    const auto original = static_cast<double>(*scaling.original);
+    const double usual = factor() > 1 && original > 1 ? std::sqrt(1 + std::log(factor()) / std::log(original)) : 1;
+    const double attention = needed(scaling.attention_factor.value_or(usual), "attention_factor", scaling, where);
+    if (std::abs(attention - usual) > 1e-6 * usual) fields.push_back(real("attention_factor", attention));
     return setting_text("longrope", fields);
   }
   const bool is_name = type.size() <= 32 && std::all_of(type.begin(), type.end(), [](char c) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "longview/checkpoint/gguf.h"
+#include "longview/checkpoint/hf_config.h"
 #include "tests/checkpoint/gguf_bytes.h"
 
 namespace longview {
@@ -98,6 +99,79 @@ TEST(GgufCheckpoint, DivisorsAreCheckedAgainstTheHead) {
   expect_refused(divisors({2}), "has 2 numbers for heads of 2");
   expect_refused(divisors({1, 1}), "must be a row of F32");
   expect_refused(divisors({1}), "must be numbers from 1 up");  // it is 0
+}
+
+// A row of F32 with these values.
+GgufBytes& add_row(GgufBytes& file, const std::string& name, const std::vector<float>& values) {
+  file.tensor(name, {values.size()});
+  file[name].data.clear();
+  for (const float value : values) put(file[name].data, value);
+  return file;
+}
+
+// Trained for 8 tokens and stretched to 16, heads of 2: one rotary pair.
+GgufBytes with_lists(const std::vector<float>& shorter, const std::vector<float>& longer) {
+  GgufBytes file = tiny_gguf().u32("llama.rope.scaling.original_context_length", 8);
+  return add_row(add_row(file, "rope_factors_short.weight", shorter), "rope_factors_long.weight", longer);
+}
+
+TEST(GgufCheckpoint, ListsOfLongRopeAreItsScaling) {
+  // The factor is context_length / original, as in config.json; attn_factor multiplies cos and sin, and is 1 when absent.
+  EXPECT_EQ(open(with_lists({1.1F}, {2.5F})).config.rope_scaling,
+            "longrope:factor=2,original=8,short=1.1,long=2.5,attention_factor=1");
+  EXPECT_EQ(open(with_lists({1}, {2})).config.rope_source, "rope_factors_long.weight");
+  const auto usual = static_cast<float>(std::sqrt(1 + std::log(2.0) / std::log(8.0)));
+  EXPECT_EQ(open(with_lists({1}, {2}).f32("llama.rope.scaling.attn_factor", usual)).config.rope_scaling,
+            "longrope:factor=2,original=8,short=1,long=2");
+  EXPECT_EQ(open(with_lists({1}, {2}).text("llama.rope.scaling.type", "longrope").f32("llama.rope.scaling.attn_factor", 1.25F))
+                .config.rope_scaling,
+            "longrope:factor=2,original=8,short=1,long=2,attention_factor=1.25");
+}
+
+TEST(GgufCheckpoint, ListsOfLongRopeAreReadAsThoseOfAFolder) {
+  const std::vector<float> shorter{1, 1.05F}, longer{1.2F, 7.75F};
+  GgufBytes file = tiny_gguf().u32("llama.attention.key_length", 4).u32("llama.rope.scaling.original_context_length", 8);
+  add_row(add_row(file, "rope_factors_short.weight", shorter), "rope_factors_long.weight", longer);
+  file.f32("llama.rope.scaling.attn_factor", static_cast<float>(std::sqrt(1 + std::log(2.0) / std::log(8.0))));
+  for (const auto& [name, dims] : std::map<std::string, std::vector<uint64_t>>{
+           {"attn_q", {4, 8}}, {"attn_k", {4, 4}}, {"attn_v", {4, 4}}, {"attn_output", {8, 4}}}) {
+    auto& tensor = file["blk.0." + name + ".weight"];
+    tensor.dims = dims;
+    tensor.data.resize(dims[0] * dims[1] * sizeof(float));
+  }
+  const Json json = parse_json(
+      R"({"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 4, "intermediate_size": 6, "num_attention_heads": 2,
+          "num_key_value_heads": 1, "head_dim": 4, "vocab_size": 6, "max_position_embeddings": 16, "original_max_position_embeddings": 8,
+          "rope_scaling": {"rope_type": "longrope", "short_factor": [1.0, 1.05], "long_factor": [1.2, 7.75]}})",
+      "config.json");
+  EXPECT_EQ(open(file).config.rope_scaling, config_from_json(json, "config.json").rope_scaling);
+  EXPECT_EQ(open(file).config.rope_scaling, "longrope:factor=2,original=8,short=1/1.05,long=1.2/7.75");
+}
+
+TEST(GgufCheckpoint, RefusesWrongListsOfLongRope) {
+  expect_refused(with_lists({1, 1}, {2}), "'rope_factors_short.weight' has 2 numbers for heads of 2");
+  expect_refused(with_lists({1}, {2, 2}), "'rope_factors_long.weight' has 2 numbers for heads of 2");
+  for (const float wrong : {0.0F, -1.0F, NAN, INFINITY}) {
+    expect_refused(with_lists({1}, {wrong}), "must be above 0");
+    expect_refused(with_lists({wrong}, {1}), "must be above 0");
+  }
+  GgufBytes one = tiny_gguf();
+  expect_refused(add_row(one, "rope_factors_long.weight", {2}), "has only one of");
+  expect_refused(with_lists({1}, {2}).f32("llama.rope.scaling.factor", 4).text("llama.rope.scaling.type", "yarn"),
+                 "has both yarn scaling and the lists of longrope");
+  expect_refused(with_lists({1}, {2}).f32("llama.rope.scaling.attn_factor", 0), "'attention_factor' of longrope scaling");
+  expect_refused(with_lists({1}, {2}).f32("llama.rope.scaling.attn_factor", NAN), "must be above 0; got nan");
+  GgufBytes zero = tiny_gguf().u32("llama.rope.scaling.original_context_length", 0);
+  add_row(add_row(zero, "rope_factors_short.weight", {1}), "rope_factors_long.weight", {2});
+  expect_refused(zero, "must be at least 1; got 0");
+}
+
+TEST(GgufCheckpoint, DivisorsOfLlama3NeedNoScalingType) {
+  GgufBytes file = tiny_gguf();
+  EXPECT_EQ(open(add_row(file, "rope_freqs.weight", {1})).config.rope_scaling, "");
+  const auto scaled = open_checkpoint(LONGVIEW_GOLDEN "/models/llama-llama3/model.gguf").config;
+  EXPECT_TRUE(scaled.rope_scaling.starts_with("llama3:")) << scaled.rope_scaling;
+  EXPECT_EQ(scaled.rope_source, "rope_freqs.weight");
 }
 
 TEST(GgufCheckpoint, RefusesWrongKeys) {
