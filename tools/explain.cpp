@@ -57,8 +57,9 @@ std::vector<Value> values_of(const ExplainCommand& command, const Method& method
   };
   add("position", method.position->setting, asked == "none" ? "" : asked, asked == "none" ? "" : config.rope_scaling,
       config.rope_source);
-  add("attention", method.attention->setting, attention,
-      config.sliding_window > 0 ? fmt::format("window:window={}", config.sliding_window) : "", "sliding window");
+  const std::string window = config.sliding_window > 0 ? fmt::format("window:window={}", config.sliding_window) : "";
+  add("attention", method.attention->setting, attention, config.attention.empty() ? window : config.attention,
+      config.attention.empty() ? "sliding window" : "longview_attention");
   out.push_back({"rotary base", fmt::format("{}", config.rope_base), "checkpoint"});
   out.push_back({"trained length", with_commas(config.trained_length), "checkpoint"});
   return out;

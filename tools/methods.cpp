@@ -18,13 +18,13 @@ int64_t usual_window(const ModelConfig& config) {
 
 /// Without the values that are the method's defaults on this model, except those that a person looks for.
 std::string shown(const std::string& setting, const std::string& defaults) {
-  static const std::vector<std::string> kAlways{"factor", "window", "sinks"};
+  static const std::vector<std::string> kAlways{"factor", "window", "sinks", "segment"};
   const Setting parsed = parse_setting(setting), usual = parse_setting(defaults);
   std::vector<std::pair<size_t, FieldText>> kept;  // in the order of the setting
   for (const auto& [key, value] : parsed.values) {
     const auto found = usual.values.find(key);
-    const bool is_usual = found != usual.values.end() && found->second == value;
-    if (!is_usual || std::find(kAlways.begin(), kAlways.end(), key) != kAlways.end())
+    const bool is_usual = found != usual.values.end() && found->second == value, is_none = key == "sinks" && value == "0";
+    if (!is_usual || (!is_none && std::find(kAlways.begin(), kAlways.end(), key) != kAlways.end()))
       kept.push_back({setting.find(key + "="), {key, value, ""}});
   }
   std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -104,7 +104,7 @@ std::string asked_attention(const SharedOptions& options, const ModelConfig& con
 
 std::string bounded_attention(const Transformer& model) {
   const auto& c = model.config();
-  return c.sliding_window > 0 ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
+  return c.sliding_window > 0 || !c.attention.empty() ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
 }
 
 std::string usual_attention(const Transformer& model, const std::string& position) {
@@ -131,10 +131,15 @@ std::string method_label(const Method& method) {
   const auto shortened = [](const std::string& setting) {
     const Setting parsed = parse_setting(setting);
     std::string out = parsed.name;
-    for (const char* key : {"factor", "window"})
+    const auto is = [&](const char* key, const char* value) {
+      const auto found = parsed.values.find(key);
+      return found != parsed.values.end() && found->second == value;
+    };
+    for (const char* key : {"factor", "window", "segment"})
       if (const auto found = parsed.values.find(key); found != parsed.values.end() && parsed.name != "dynamic")
         out += " " + found->second;
-    return out;
+    for (const char* rule : {"delta", "corrected_delta"}) out += is("rule", rule) ? fmt::format(" {}", rule) : "";
+    return out + (is("memory", "off") ? ", memory off" : "");
   };
   const std::string position = shortened(method.position->setting), attention = shortened(method.attention->setting);
   if (attention == "full") return position == "rope" ? "full attention" : position;

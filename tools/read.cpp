@@ -58,7 +58,7 @@ void check_budget(const ReadCommand& command, const Method& method, const Text& 
 
 /// Saves now and then, and holds the process to its budget.
 std::function<void(const Session&)> watch_of(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
-  return [&command, &opened, &method, &text, saved = int64_t{0}](const Session& session) mutable {
+  return [&, saved = int64_t{0}](const Session& session) mutable {
     const int64_t seen = session.state.seen();
     if (command.save_every > 0 && seen / command.save_every > saved) {
       save_session(command.save, session, method, opened.model->config(), opened.checkpoint.fingerprint, text.name);
@@ -119,14 +119,18 @@ void check(const ReadCommand& command) {
   check_writable("--json", command.json);
 }
 
-void write_report(const ReadCommand& command, const std::vector<ReadRun>& runs, const std::string& texts,
-                  const ModelConfig& config) {
+void write_report(const ReadCommand& command, const std::vector<ReadRun>& runs, const std::string& texts, const Transformer& model,
+                  const std::vector<MemorySample>& memory) {
   if (command.report.empty()) return;
   double seconds = 0;
   for (const auto& run : runs) seconds += run.seconds;
   auto facts = run_facts(command);
   facts.push_back({"seconds in all", fmt::format("{:.0f}", seconds)});
-  write_file(command.report, html(read_report(runs, {texts, config.name, config.trained_length, facts})));
+  const auto& config = model.config();
+  Page page = read_report(runs, {texts, config.name, config.trained_length, facts});
+  if (!memory.empty())
+    for (auto& section : memory_sections(model, memory)) page.sections.insert(page.sections.end() - 1, std::move(section));
+  write_file(command.report, html(page));
   print(command, "Report: " + command.report + "\n");
 }
 
@@ -154,8 +158,11 @@ void read(const ReadCommand& command) {
   }
   LV_CHECK((command.save.empty() && command.state.empty()) || (groups.size() == 1 && methods.size() == 1),
            "[read] --save and --state keep one state: give one method and one book, or --join");
+  if (!command.report.empty() && methods.size() == 1 && command.save.empty() && has_memory(methods[0], opened.model->config()))
+    methods.push_back(without_memory(methods[0], *opened.model));  // what the memory is worth
   Json runs = Json::array();
   std::vector<ReadRun> shown;
+  std::vector<MemorySample> memory;
   std::string names;
   for (const auto& group : groups) {
     if (interrupted() && !shown.empty()) break;
@@ -165,12 +172,13 @@ void read(const ReadCommand& command) {
       if (interrupted() && !shown.empty()) break;
       Reading done = read_one(command, opened, method, text, std::move(begun));
       if (groups.size() > 1) done.run.label = text.name + ": " + done.run.label;
+      if (memory.empty()) memory = done.memory;
       shown.push_back(done.run);
       runs.push_back(done.json);
     }
   }
   print(command, summary(shown, opened.model->config().trained_length) + "\n");
-  write_report(command, shown, names, opened.model->config());
+  write_report(command, shown, names, *opened.model, memory);
   write_json(command, runs.size() == 1 ? runs[0] : Json{{"interrupted", interrupted().load()}, {"runs", runs}});
 }
 

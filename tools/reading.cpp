@@ -12,11 +12,11 @@ std::string remembers(const Method& method) {
 }
 
 /// Resident memory after a tenth of the text and at its end: whether reading takes more the longer the text is.
-struct MemoryTrace {
+struct ResidentTrace {
   int64_t tenth = 0, end = 0;  // bytes
 };
 
-Json json_of(const ReadResult& result, const ReadRun& run, const MemoryTrace& memory, const std::string& book, const Method& method,
+Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& memory, const std::string& book, const Method& method,
              const ModelConfig& config) {
   const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
@@ -162,7 +162,7 @@ int64_t working_bytes(const ModelConfig& config, int64_t chunk) {
 
 Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, ReadSettings settings) {
   reset_rss_peak();
-  MemoryTrace memory;
+  ResidentTrace memory;
   const int64_t before = settings.session.state.seen();
   const std::span<const Id> ids = text.ids;
   const auto total = static_cast<int64_t>(ids.size()) - before;
@@ -170,12 +170,14 @@ Reading read_text(const SharedOptions& options, const Opened& opened, const Meth
   LV_CHECK(is_its_beginning, "[read] the saved state has read {} tokens, and they are not the first ones of {}", with_commas(before),
            text.name);
   Progress progress(total, "tokens", progress_output(options));
+  MemoryTrace trace(static_cast<int64_t>(ids.size()));
   Reading out;
   out.session = std::move(settings.session);
   Reader reader(*opened.model, method,
                 {settings.chunk, settings.edges,
                  [&](int64_t tokens, double nll) {
                    if (memory.tenth == 0 && tokens >= total / 10) memory.tenth = rss_bytes();
+                   trace.see(out.session);
                    if (settings.watch) settings.watch(out.session);
                    progress.update(tokens, fmt::format("loss {:.2f}", nll));
                    return !interrupted();
@@ -187,6 +189,8 @@ Reading read_text(const SharedOptions& options, const Opened& opened, const Meth
   memory.end = rss_bytes();
   out.run = run_of(result, method, out.session);
   out.json = json_of(result, out.run, memory, text.name, method, opened.model->config());
+  out.memory = trace.samples();
+  out.json["memory"] = memory_json(out.memory);
   return out;
 }
 

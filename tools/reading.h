@@ -2,7 +2,7 @@
 #pragma once
 
 #include "longview/base/progress.h"
-#include "tools/program.h"
+#include "tools/memory.h"
 
 namespace longview::tools {
 
@@ -40,6 +40,7 @@ struct Reading {
   ReadRun run;
   Json json;
   Session session;
+  std::vector<MemorySample> memory;
 };
 
 struct ReadSettings {

@@ -1,6 +1,6 @@
 // longview state info|verify FILE: what a saved state is, and whether every byte of it is as it was written.
 #include "longview/base/text_format.h"
-#include "tools/program.h"
+#include "tools/memory.h"
 
 namespace longview::tools {
 namespace {
@@ -9,7 +9,7 @@ struct StateCommand : SharedOptions {
   std::string file;
 };
 
-Json json_of(const SnapshotInfo& info) {
+Json json_of(const SnapshotInfo& info, const Transformer* model) {
   return {{"text", info.text},
           {"tokens", info.tokens},
           {"model", info.model},
@@ -18,16 +18,23 @@ Json json_of(const SnapshotInfo& info) {
           {"attention", info.attention},
           {"token_digest", info.token_digest},
           {"state_bytes", info.state_bytes},
-          {"checksum", info.checksum}};
+          {"checksum", info.checksum},
+          {"memory", memory_json(info.memory, model)}};
 }
 
 void info(const StateCommand& command) {
   const SnapshotInfo info = read_snapshot_info(command.file);  // throws when a byte is wrong
+  std::optional<Opened> opened;
+  if (!command.model.empty()) opened.emplace(open_model(command));
+  const Transformer* model = opened ? opened->model.get() : nullptr;
+  LV_CHECK(model == nullptr || fmt::format("{:016x}", opened->checkpoint.fingerprint) == info.model_fingerprint,
+           "[state] {} was made with the model '{}' ({}), not with {}", command.file, info.model, info.model_fingerprint, command.model);
   print(command,
         fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   {}, matches\n",
                     info.text, with_commas(info.tokens), info.model, info.model_fingerprint, info.position, info.attention,
                     bytes_text(info.state_bytes), info.checksum));
-  write_json(command, json_of(info));
+  if (!info.memory.empty()) print(command, memory_text(info.memory, model));
+  write_json(command, json_of(info, model));
 }
 
 /// Beyond info: the model it is meant for is there, fits, and can go on from it.
@@ -42,7 +49,7 @@ void verify(const StateCommand& command) {
   feed(*opened.model, method, std::span(&id, 1), 1, restored.session);
   print(command, fmt::format("{} is whole, belongs to {} and goes on from token {}\n", command.file, config.name,
                              with_commas(restored.info.tokens)));
-  write_json(command, json_of(restored.info));
+  write_json(command, json_of(restored.info, opened.model.get()));
 }
 
 }  // namespace
@@ -51,10 +58,10 @@ void add_state(CLI::App& program) {
   auto* app = program.add_subcommand("state", "saved states: what they are, whether they are whole");
   app->require_subcommand(1);
   auto command = std::make_shared<StateCommand>();
-  auto* info_app = app->add_subcommand("info", "what a state file holds; checks every byte");
+  auto* info_app = app->add_subcommand("info", "what a state file holds; checks every byte; with -m also the gates of a memory's model");
   auto* verify_app = app->add_subcommand("verify", "checks that a state file is whole, belongs to the model and can go on");
   info_app->add_option("file", command->file, "state file")->required()->type_name("FILE");
-  add_json_option(*info_app, *command);
+  add_model_options(*info_app, *command);
   verify_app->add_option("file", command->file, "state file")->required()->type_name("FILE");
   add_model_options(*verify_app, *command);
   info_app->callback([command] { info(*command); });

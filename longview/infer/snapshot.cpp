@@ -60,6 +60,36 @@ Safetensors checked(const MappedFile& file) {
   return content;
 }
 
+Tensor tensor_of(const SafetensorsEntry& entry, const std::string& name, const std::string& where) {
+  LV_CHECK(entry.dtype == "F32" || entry.dtype == "I64", "[state] {}: tensor '{}' is {}; known: F32 and I64", where, name,
+           entry.dtype);
+  const Tensor out = at::empty(entry.shape, entry.dtype == "F32" ? at::kFloat : at::kLong);
+  std::memcpy(out.data_ptr(), entry.bytes.data(), entry.bytes.size());
+  LV_CHECK(entry.dtype != "F32" || out.isfinite().all().item<bool>(),
+           "[state] {}: tensor '{}' has values that are not finite; nothing can go on from it", where, name);
+  return out;
+}
+
+/// "layer.0003.k" -> 3 and "k"; nothing for other names.
+std::optional<std::pair<int64_t, std::string>> layer_name(const std::string& name) {
+  const size_t dot = name.find('.', 6);
+  if (name.rfind("layer.", 0) != 0 || dot == std::string::npos) return std::nullopt;
+  return std::pair(to_int("state", "layer", name.substr(6, dot - 6)), name.substr(dot + 1));
+}
+
+/// The tensors M and z alone.
+ModelState memory_of(const Safetensors& content, const std::string& where) {
+  constexpr int64_t kMostLayers = 1 << 12;
+  ModelState out;
+  for (const auto& [name, entry] : content.tensors) {
+    const auto layer = layer_name(name);
+    if (!layer || (layer->second != "M" && layer->second != "z") || layer->first < 0 || layer->first >= kMostLayers) continue;
+    out.layers.resize(std::max(out.layers.size(), static_cast<size_t>(layer->first) + 1));
+    out.layers[static_cast<size_t>(layer->first)].tensors[layer->second] = tensor_of(entry, name, where);
+  }
+  return out;
+}
+
 SnapshotInfo info_of(const Safetensors& content, const std::string& where) {
   SnapshotInfo info;
   info.model = needed(content, "model", where);
@@ -72,15 +102,8 @@ SnapshotInfo info_of(const Safetensors& content, const std::string& where) {
   info.checksum = needed(content, "checksum", where);
   for (const auto& [name, entry] : content.tensors)
     if (name.rfind("layer.", 0) == 0) info.state_bytes += static_cast<int64_t>(entry.bytes.size());
+  info.memory = memory_fill(memory_of(content, where));
   return info;
-}
-
-Tensor tensor_of(const SafetensorsEntry& entry, const std::string& name, const std::string& where) {
-  LV_CHECK(entry.dtype == "F32" || entry.dtype == "I64", "[state] {}: tensor '{}' is {}; known: F32 and I64", where, name,
-           entry.dtype);
-  const Tensor out = at::empty(entry.shape, entry.dtype == "F32" ? at::kFloat : at::kLong);
-  std::memcpy(out.data_ptr(), entry.bytes.data(), entry.bytes.size());
-  return out;
 }
 
 }  // namespace
@@ -133,11 +156,11 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
     } else if (name == "recent") {
       for (int64_t n = 0; n < tensor.numel(); ++n) out.session.recent.push_back(static_cast<Id>(tensor.data_ptr<int64_t>()[n]));
     } else {
-      const size_t dot = name.find('.', 6);
-      LV_CHECK(name.rfind("layer.", 0) == 0 && dot != std::string::npos, "[state] {}: unknown tensor '{}'", where, name);
-      const int64_t layer = to_int("state", "layer", name.substr(6, dot - 6));
-      LV_CHECK(layer >= 0 && layer < config.layers, "[state] {}: layer {} of a model with {}", where, layer, config.layers);
-      out.session.state.layers[layer].tensors[name.substr(dot + 1)] = tensor.to(device);
+      const auto layer = layer_name(name);
+      LV_CHECK(layer, "[state] {}: unknown tensor '{}'", where, name);
+      LV_CHECK(layer->first >= 0 && layer->first < config.layers, "[state] {}: layer {} of a model with {}", where, layer->first,
+               config.layers);
+      out.session.state.layers[static_cast<size_t>(layer->first)].tensors[layer->second] = tensor.to(device);
     }
   }
   LV_CHECK(out.session.hidden.defined() && out.session.hidden.size(1) == config.width, "[state] {} has no last hidden state",

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "longview/infer/memory.h"
 #include "longview/infer/session.h"
 
 namespace longview {
@@ -15,7 +16,8 @@ struct SnapshotInfo {
   std::string token_digest;              // 16 hex digits, of the tokens in their order
   int64_t state_bytes = 0;
   std::string checksum;  // 16 hex digits, of every byte: the same state of the same text gives the same
-  std::string text;  // what was read: a file's name
+  std::string text;                // what was read: a file's name
+  std::vector<MemoryFill> memory;  // of the layers that have one
 };
 
 /// Writes the file atomically: a crash leaves the old one or the new one. Throws when the disk is full.

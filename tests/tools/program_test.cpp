@@ -43,6 +43,7 @@ TEST_F(ProgramPages, ReadSaysWhatItWrites) {
   ASSERT_EQ(one.status, 0) << one.err;
   auto fields = fields_of(one.json());
   fields.insert("runs");
+  fields.merge(fields_of(run({"read", book, "-m", with_memory(), "--json", "-"}).json()));
   EXPECT_EQ(fields, documented("read"));
   const Json json = one.json();
   EXPECT_EQ(json["position"], "rope");
@@ -85,8 +86,9 @@ TEST_F(ProgramPages, StateSaysWhatItWrites) {
   const Ended verify = run({"state", "verify", at("s"), "-m", llama, "--json", "-"});
   ASSERT_EQ(info.status, 0) << info.err;
   ASSERT_EQ(verify.status, 0) << verify.err;
-  EXPECT_EQ(fields_of(info.json()), documented("state"));
   EXPECT_EQ(info.json(), verify.json());
+  ASSERT_EQ(run({"read", book, "-m", with_memory(), "--save", at("m"), "-q"}).status, 0);
+  EXPECT_EQ(fields_of(run({"state", "info", at("m"), "-m", with_memory(), "--json", "-"}).json()), documented("state"));
   EXPECT_EQ(info.json()["text"], "book.txt");
 }
 
