@@ -101,6 +101,7 @@ int main(int count, char** arguments) {
   add_read(program);
   add_generate(program);
   add_state(program);
+  add_convert(program);
   add_list(program);
   add_compare(program);
   add_eval(program);

@@ -104,7 +104,8 @@ std::string asked_attention(const SharedOptions& options, const ModelConfig& con
 
 std::string bounded_attention(const Transformer& model) {
   const auto& c = model.config();
-  return c.sliding_window > 0 || !c.attention.empty() ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
+  const bool has_own = c.sliding_window > 0 || !c.attention.empty();
+  return has_own ? model.default_attention() : fmt::format("streaming:window={},sinks=4", usual_window(c));
 }
 
 std::string usual_attention(const Transformer& model, const std::string& position) {

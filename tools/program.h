@@ -87,6 +87,7 @@ void remember_command_line(int count, char** arguments);
 /// Ctrl-C, or a termination signal: the first one asks to stop at the next step, the second one ends the process.
 std::atomic<bool>& interrupted();
 
+void add_convert(CLI::App& program);
 void add_read(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_state(CLI::App& program);

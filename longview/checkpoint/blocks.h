@@ -20,6 +20,9 @@ std::string_view block_name(BlockType type);  // "Q4_1"
 /// Writes `values` weights (a multiple of the block's values) as f32, exactly as ggml defines them.
 void dequantize(BlockType type, const uint8_t* blocks, int64_t values, float* out);
 
+/// The other way, for F32, F16, BF16 and Q8_0, rounded to the nearest; what is too large for F16 or BF16 becomes infinite.
+void quantize(BlockType type, const float* values, int64_t count, uint8_t* blocks);
+
 /// Whether every weight is finite: each value of F32, F16 and BF16, the scales of a block format (its weights are then too).
 bool all_finite(BlockType type, const uint8_t* blocks, int64_t values);
 

@@ -110,9 +110,7 @@ std::string header_text(const Safetensors& content, const std::string& where) {
   int64_t at = 0;
   for (const auto& [name, entry] : content.tensors) {
     LV_CHECK(name != "__metadata__", "[safetensors] {}: no tensor may be called '__metadata__'", where);
-    const auto size = static_cast<int64_t>(entry.bytes.size());
-    LV_CHECK(bytes_of(entry, name, where) == size, "[safetensors] {}: tensor '{}' has {} bytes; its shape needs {}", where, name,
-             size, bytes_of(entry, name, where));
+    const int64_t size = bytes_of(entry, name, where);
     header[name] = {{"dtype", entry.dtype}, {"shape", entry.shape}, {"data_offsets", {at, at + size}}};
     at += size;
   }
@@ -164,14 +162,27 @@ Safetensors read_safetensors(std::span<const uint8_t> bytes, const std::string& 
   return out;
 }
 
-void write_safetensors(const std::filesystem::path& path, const Safetensors& content) {
-  const std::string header = header_text(content, path.string());
+void write_safetensors(const std::filesystem::path& path, const Safetensors& plan,
+                       const std::function<void(const std::string& name, const PutBytes& put)>& make) {
+  const std::string where = path.string(), header = header_text(plan, where);
   const uint64_t length = header.size();
   AtomicFile file(path);
   file.write(&length, sizeof length);
   file.write(header);
-  for (const auto& [name, entry] : content.tensors) file.write(entry.bytes.data(), entry.bytes.size());
+  for (const auto& [name, entry] : plan.tensors) {
+    int64_t size = 0;
+    make(name, [&](std::span<const uint8_t> piece) {
+      file.write(piece.data(), piece.size());
+      size += static_cast<int64_t>(piece.size());
+    });
+    LV_CHECK(size == bytes_of(entry, name, where), "[safetensors] {}: tensor '{}' has {} bytes; its shape needs {}", where, name,
+             size, bytes_of(entry, name, where));
+  }
   file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, const Safetensors& content) {
+  write_safetensors(path, content, [&](const std::string& name, const PutBytes& put) { put(content.tensors.at(name).bytes); });
 }
 
 }  // namespace longview

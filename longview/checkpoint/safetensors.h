@@ -33,4 +33,10 @@ int64_t safetensors_width(const std::string& dtype, const std::string& where);
 /// Writes the file atomically; entries in the order of their names.
 void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
+/// The same for tensors that are too large to be there all at once. The entries of `plan` have no bytes; `make` is called for one
+/// after the other and puts its bytes, in any number of pieces that together are as many as its shape needs.
+using PutBytes = std::function<void(std::span<const uint8_t>)>;
+void write_safetensors(const std::filesystem::path& path, const Safetensors& plan,
+                       const std::function<void(const std::string& name, const PutBytes& put)>& make);
+
 }  // namespace longview

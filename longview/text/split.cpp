@@ -89,6 +89,12 @@ std::string split_of_regex(std::string_view regex) {
   return "";
 }
 
+std::string regex_of_split(std::string_view name) {
+  for (const Form& form : forms())
+    if (form.name == name && !form.hugging_face.empty()) return form.hugging_face.front();
+  return "";
+}
+
 struct Split::Code {
   pcre2_code* code = nullptr;
   bool jit = false;  // without it (an unusual build of PCRE2) the interpreter does the same

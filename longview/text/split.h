@@ -25,6 +25,9 @@ class Split {
 /// The name of the pre-tokenizer that a tokenizer.json spells as this regular expression, or "".
 std::string split_of_regex(std::string_view regex);
 
+/// And the other way; "" for smollm's, which is spelled as two steps, and for a name that is not known.
+std::string regex_of_split(std::string_view name);
+
 /// What one thread needs to match; reused from text to text.
 class SplitMemory {
  public:

@@ -142,6 +142,21 @@ TEST(Safetensors, AnyFlippedBitIsAnErrorOrAFile) {
     }
 }
 
+TEST(Safetensors, WritesTensorsOneAfterTheOther) {
+  const Safetensors plan{{{"format", "pt"}}, {{"a", {"F32", {3}, {}}}, {"b", {"U8", {0, 2}, {}}}}};
+  const Bytes bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  write_safetensors(scratch(), plan, [&](const std::string& name, const PutBytes& put) {
+    if (name == "a") put(std::span(bytes).first(5)), put(std::span(bytes).subspan(5));
+  });
+  const MappedFile file(scratch());
+  const auto read = read_safetensors(file.bytes(), "x");
+  EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), read.tensors.at("a").bytes.begin(), read.tensors.at("a").bytes.end()));
+  const auto few = [&](const std::string&, const PutBytes& put) { put(std::span(bytes).first(4)); };
+  EXPECT_NE(error_of([&] { write_safetensors(scratch(), plan, few); }).find("has 4 bytes; its shape needs 12"), std::string::npos);
+  EXPECT_EQ(read_text(scratch()).size(), file.bytes().size());  // the file from before
+  fs::remove(scratch());
+}
+
 TEST(Safetensors, WritesOnlyWhatFits) {
   const Bytes four(4);
   const auto error = [&](const std::string& name, SafetensorsEntry entry, std::map<std::string, std::string> metadata = {}) {

@@ -67,6 +67,13 @@ TEST_F(ProgramPages, ReadSaysWhatItWrites) {
   EXPECT_EQ(fields_of(runs["runs"][1]), fields_of(json));
 }
 
+TEST_F(ProgramPages, ConvertSaysWhatItWrites) {
+  const Ended ended = run({"convert", llama, at("out"), "--add-infini", "--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(fields_of(ended.json()), documented("convert"));
+  EXPECT_EQ(ended.json()["files"].size(), 5U);
+}
+
 TEST_F(ProgramPages, GenerateSaysWhatItWrites) {
   const Ended text = run({"generate", "-m", stories, "-p", "Lily", "-n", "3", "--json", "-"});
   ASSERT_EQ(text.status, 0) << text.err;

@@ -1,0 +1,98 @@
+// longview convert: the folder it writes computes what the source computes, and its memory at first changes nothing.
+#include "longview/model/transformer.h"
+#include "tests/tools/child.h"
+
+namespace longview::testing {
+namespace {
+
+struct ProgramConvert : Program {
+  std::string gguf(const char* name) const { return fmt::format("{}/models/{}/model.gguf", LONGVIEW_GOLDEN, name); }
+  Json converted(const Words& words) const {
+    const Ended ended = run(Words{"convert"} + words + Words{"--json", "-", "-q"});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended.status == 0 ? ended.json() : Json::object();
+  }
+  /// Loss of the book by position with a method, all its digits.
+  std::string losses(const std::string& model, const Words& words) const {
+    const Ended ended = run(Words{"read", book, "-m", model, "--json", "-", "-q", "--buckets", "0,16,32,64,128,256"} + words);
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    std::string out;
+    const Json json = ended.json();
+    for (const auto& bucket : json["buckets"]) out += bucket["nll"].dump() + " ";
+    return out;
+  }
+};
+
+Tensor logits_of(const fs::path& path) {
+  const Transformer model(open_checkpoint(path));
+  const Tensor ids = at::arange(40).mul(7).remainder(model.config().vocabulary);  // [T]
+  const auto out = model.forward({ids.unsqueeze(0), 0}, model.method("", ""), {});
+  return model.logits(out.hidden);  // [1,T,V]
+}
+
+TEST_F(ProgramConvert, GivesTheSameLogitsToTheBit) {
+  for (const char* name : {"llama", "llama-llama3", "llama-yarn", "qwen2", "qwen3"}) {
+    converted({gguf(name), at(name)});
+    EXPECT_TRUE(at::equal(logits_of(gguf(name)), logits_of(at(name)))) << name;
+  }
+  converted({stories, at("stories")});
+  EXPECT_TRUE(at::equal(logits_of(stories), logits_of(at("stories"))));
+  EXPECT_EQ(losses(stories, {}), losses(at("stories"), {}));
+}
+
+TEST_F(ProgramConvert, AMemoryChangesNothingAtFirst) {
+  converted({llama, at("plain")});
+  const Json json = converted({llama, at("memory"), "--add-infini=infini:segment=16"});
+  EXPECT_EQ(json["attention"].get<std::string>().rfind("infini:segment=16,", 0), 0U);
+  EXPECT_EQ(json["memory_gate"], "tanh");
+  EXPECT_EQ(losses(at("plain"), {"--attention", "full"}), losses(at("memory"), {"--attention", "full"}));
+  const std::string off = losses(at("memory"), {"--attention", "infini:segment=16,memory=off"});
+  EXPECT_EQ(losses(at("memory"), {}), off);
+  EXPECT_EQ(losses(at("memory"), {"--attention", "infini:segment=16"}), off);
+  EXPECT_EQ(losses(at("plain"), {"--attention", "infini:segment=16,memory=off"}), off);
+}
+
+TEST_F(ProgramConvert, GatesCanBeOpenedAndTakenAway) {
+  const Json json = converted({llama, at("open"), "--add-infini=infini:segment=16", "--gate", "sigmoid"});
+  EXPECT_EQ(json["memory_gate"], "sigmoid");
+  EXPECT_NE(losses(at("open"), {}), losses(at("open"), {"--attention", "infini:segment=16,memory=off"}));
+  converted({at("open"), at("closed"), "--drop-infini", "--dtype", "f32"});
+  converted({llama, at("plain")});
+  EXPECT_EQ(read_text(at("closed/model.safetensors")), read_text(at("plain/model.safetensors")));
+  EXPECT_EQ(read_text(at("closed/config.json")), read_text(at("plain/config.json")));
+  const Json usual = converted({llama, at("usual"), "--add-infini", "--gate", "tanh", "--beta", "0.1"});
+  EXPECT_EQ(usual["attention"].get<std::string>().rfind("infini:segment=64,", 0), 0U);  // all of the trained length
+}
+
+TEST_F(ProgramConvert, ReplacesOnlyWhenAsked) {
+  converted({llama, at("out"), "--dtype", "bf16"});
+  expect_error({"convert", llama, at("out")}, {"is not empty", "--force"});
+  converted({llama, at("out"), "--force"});
+  EXPECT_EQ(open_checkpoint(at("out")).config.storage, "F32");
+}
+
+TEST_F(ProgramConvert, SaysWhatIsWrong) {
+  const Words convert{"convert", llama, at("out")};
+  expect_error(convert + Words{"--dtype", "f61"}, {"--dtype", "f61", "known: bf16, f16 and f32"});
+  expect_error(convert + Words{"--add-infini=infini:segment=128"}, {"segment of 128", "64 tokens that the model was trained for"});
+  expect_error(convert + Words{"--add-infini=infini:segmnt=8"}, {"segmnt", "did you mean 'segment'"});
+  expect_error(convert + Words{"--add-infini=window"}, {"a memory", "window has none"});
+  expect_error(convert + Words{"--add-infini=infini:memory=off"}, {"a memory", "has none"});
+  expect_error(convert + Words{"--add-infini", "--gate", "relu"}, {"tanh or sigmoid", "relu"});
+  expect_error(convert + Words{"--add-infini", "--beta", "-4"}, {"0 or more for a tanh gate", "-4"});
+  expect_error(convert + Words{"--beta", "1"}, {"go with --add-infini"});
+  expect_error(convert + Words{"--gate", "tanh"}, {"go with --add-infini"});
+  expect_error(convert + Words{"--drop-infini"}, {"no memory gates to drop"});
+  expect_error(convert + Words{"--add-infini", "--drop-infini"}, {"either --add-infini or --drop-infini"});
+  expect_error({"convert", at("missing"), at("out")}, {"missing"});
+  expect_error({"convert", llama, book}, {"book.txt", "is a file"});
+  expect_error({"convert", llama, at("no/such")}, {"there is no folder"});
+  expect_error({"convert", llama, llama}, {"is what is read"});
+  expect_error(convert, {"model.safetensors", "File too large"}, 10'000);
+  converted({llama, at("memory"), "--add-infini"});
+  expect_error({"convert", at("memory"), at("out"), "--add-infini"}, {"has memory gates already", "--drop-infini"});
+  expect_error({"convert", at("memory"), at("memory/out")}, {"is inside what is read"});
+}
+
+}  // namespace
+}  // namespace longview::testing

@@ -1,0 +1,118 @@
+// longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for.
+#include "longview/base/text_format.h"
+#include "longview/checkpoint/hf_export.h"
+#include "longview/checkpoint/memory_gates.h"
+#include "tools/reading.h"
+
+namespace longview::tools {
+namespace {
+
+struct ConvertCommand : SharedOptions {
+  std::string source, out, dtype = "f32";
+  std::string infini;  // --add-infini: an attention setting; "": no
+  std::string gate = "tanh";
+  std::optional<double> beta;
+  bool is_given_gate = false, is_dropping = false, is_replacing = false;
+};
+
+BlockType dtype_named(const std::string& name) {
+  static const std::map<std::string, BlockType> known = {
+      {"bf16", BlockType::bf16}, {"f16", BlockType::f16}, {"f32", BlockType::f32}};
+  const auto found = known.find(name);
+  if (found != known.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [one, type] : known) names.push_back(one);
+  fail("[convert] {}", unknown_name("--dtype", name, names));
+}
+
+/// The setting with all its values. It must fit the model, and have a memory that gates could open.
+std::string memory_attention(const std::string& setting, const ModelConfig& config) {
+  const auto attention =
+      make_attention(setting, Rotary{config.head_width, config.rope_base, config.trained_length, config.rope_scaling});
+  int64_t values = 0;
+  for (int64_t layer = 0; layer < config.layers; ++layer)
+    values += attention->at(layer).memory_values(config.kv_heads, config.head_width);
+  LV_CHECK(values > 0, "[convert] --add-infini takes an attention method with a memory; {} has none", setting);
+  return attention->setting;
+}
+
+void change_memory(const ConvertCommand& command, Checkpoint& checkpoint) {
+  const bool is_adding = !command.infini.empty();
+  LV_CHECK(is_adding || (!command.is_given_gate && !command.beta), "[convert] --gate and --beta go with --add-infini");
+  LV_CHECK(!is_adding || !command.is_dropping, "[convert] give either --add-infini or --drop-infini");
+  if (command.is_dropping) drop_memory_gates(checkpoint);
+  if (is_adding)
+    add_memory_gates(checkpoint, memory_attention(command.infini, checkpoint.config), command.gate, command.beta.value_or(0));
+}
+
+Json json_of(const ConvertCommand& command, const Checkpoint& checkpoint, const std::vector<ExportedFile>& files) {
+  const ModelConfig& c = checkpoint.config;
+  Json list = Json::array();
+  int64_t bytes = 0;
+  for (const auto& file : files) {
+    list.push_back({{"name", file.name}, {"bytes", file.bytes}});
+    bytes += file.bytes;
+  }
+  return {{"source", checkpoint.path.string()},
+          {"out", command.out},
+          {"model", c.name},
+          {"stored", c.storage},
+          {"dtype", command.dtype},
+          {"tensors", checkpoint.tensors.size()},
+          {"bytes", bytes},
+          {"files", list},
+          {"attention", c.attention.empty() ? Json() : Json(c.attention)},
+          {"memory_gate", c.memory_gate.empty() ? Json() : Json(c.memory_gate)}};
+}
+
+void convert(const ConvertCommand& command) {
+  const BlockType type = dtype_named(command.dtype);
+  check_writable("--json", command.json);
+  Checkpoint checkpoint = open_checkpoint(find_model(command.source));
+  change_memory(command, checkpoint);
+  interrupted();
+  std::optional<Progress> progress;
+  const auto files =
+      export_hugging_face(checkpoint, command.out, {type, command.is_replacing, [&](int64_t done, int64_t total) {
+                                                      if (!progress) progress.emplace(total >> 20, "MiB", progress_output(command));
+                                                      progress->update(done >> 20, "");
+                                                      return !interrupted();
+                                                    }});
+  if (progress) progress->finish();
+  const Json result = json_of(command, checkpoint, files);
+  const ModelConfig& c = checkpoint.config;
+  print(command, fmt::format("{}  {} as {}, {} tensors, {}\n", command.out, c.name, command.dtype, checkpoint.tensors.size(),
+                             bytes_text(result["bytes"].get<int64_t>())));
+  if (!c.memory_gate.empty())
+    print(command,
+          fmt::format("  memory     {}\n  gates      {}, {} heads in {} layers\n", c.attention, c.memory_gate, c.heads, c.layers));
+  write_json(command, result);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& program) {
+  auto* app = program.add_subcommand("convert", "a checkpoint as a Hugging Face folder; gives it a memory");
+  auto command = std::make_shared<ConvertCommand>();
+  app->add_option("source", command->source, "what `read -m` takes: GGUF, Hugging Face folder, llama2.c, or a name")
+      ->required()
+      ->type_name("SOURCE");
+  app->add_option("out", command->out, "folder to write")->required()->type_name("OUT");
+  app->add_option("--dtype", command->dtype, "f32, bf16 or f16; quantised weights are expanded")->type_name("TYPE");
+  app->add_flag("--add-infini{infini}", command->infini,
+                "give every layer the gates of a compressive memory; =SETTING as --attention takes it, infini if none is given");
+  app->add_option("--gate", command->gate,
+                  "the memory's share: tanh (of beta 0: nothing, so the model is unchanged, and it learns at once) or sigmoid, the "
+                  "paper's (of beta 0: half)")
+      ->type_name("NAME")
+      ->each([command](const std::string&) { command->is_given_gate = true; });
+  app->add_option("--beta", command->beta, "every head's beta at first, 0 if not given; sigmoid of -4 leaves the memory 1.8%")
+      ->type_name("X");
+  app->add_flag("--drop-infini", command->is_dropping, "take the gates away again");
+  app->add_flag("--force", command->is_replacing, "replace a folder that was converted before");
+  add_json_option(*app, *command);
+  app->add_flag("-q,--quiet", command->quiet, "no progress and no notes");
+  app->callback([command] { convert(*command); });
+}
+
+}  // namespace longview::tools
