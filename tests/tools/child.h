@@ -101,13 +101,14 @@ class Program : public ::testing::Test {
   const std::string stories = LONGVIEW_GOLDEN "/models/stories260K/stories260K.bin", llama = LONGVIEW_GOLDEN "/models/llama";
   const std::string smollm = LONGVIEW_MODELS "/SmolLM2-135M-Instruct.Q4_1.gguf";
   fs::path folder;
-  std::string book;
+  std::string book, memory_model;
 
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "longview_program_XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     folder = name;
     book = write("book.txt", tale(60));
+    memory_model = at("gated");
   }
   void TearDown() override { fs::remove_all(folder); }
 
@@ -120,6 +121,13 @@ class Program : public ::testing::Test {
     std::set<std::string> out;
     for (const auto& entry : fs::directory_iterator(folder)) out.insert(entry.path().filename().string());
     return out;
+  }
+  /// The tiny model with the gates of a memory, half open; segments of 32 tokens.
+  std::string with_memory() const {
+    if (fs::exists(memory_model)) return memory_model;
+    const Ended made = run({"convert", llama, memory_model, "--add-infini=infini:segment=32", "--beta", "0.5", "-q"});
+    EXPECT_EQ(made.status, 0) << made.err;
+    return memory_model;
   }
   /// Simple words that both tiny models have tokens for.
   static std::string tale(int sentences) {
