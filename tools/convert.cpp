@@ -1,6 +1,6 @@
-// longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for.
+// longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for, or as GGUF.
 #include "longview/base/text_format.h"
-#include "longview/checkpoint/hf_export.h"
+#include "longview/checkpoint/export.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tools/reading.h"
 
@@ -17,7 +17,8 @@ struct ConvertCommand : SharedOptions {
 
 BlockType dtype_named(const std::string& name) {
   static const std::map<std::string, BlockType> known = {
-      {"bf16", BlockType::bf16}, {"f16", BlockType::f16}, {"f32", BlockType::f32}};
+
+      {"bf16", BlockType::bf16}, {"f16", BlockType::f16}, {"f32", BlockType::f32}, {"q8_0", BlockType::q8_0}};
   const auto found = known.find(name);
   if (found != known.end()) return found->second;
   std::vector<std::string> names;
@@ -72,12 +73,15 @@ void convert(const ConvertCommand& command) {
   change_memory(command, checkpoint);
   interrupted();
   std::optional<Progress> progress;
+  const auto report = [&](int64_t done, int64_t total) {
+    if (!progress) progress.emplace(total >> 20, "MiB", progress_output(command));
+    progress->update(done >> 20, "");
+    return !interrupted();
+  };
+  const ExportOptions options{type, command.is_replacing, report};
+  const bool is_gguf = std::filesystem::path(command.out).extension() == ".gguf";
   const auto files =
-      export_hugging_face(checkpoint, command.out, {type, command.is_replacing, [&](int64_t done, int64_t total) {
-                                                      if (!progress) progress.emplace(total >> 20, "MiB", progress_output(command));
-                                                      progress->update(done >> 20, "");
-                                                      return !interrupted();
-                                                    }});
+      is_gguf ? std::vector{export_gguf(checkpoint, command.out, options)} : export_hugging_face(checkpoint, command.out, options);
   if (progress) progress->finish();
   const Json result = json_of(command, checkpoint, files);
   const ModelConfig& c = checkpoint.config;
@@ -92,13 +96,14 @@ void convert(const ConvertCommand& command) {
 }  // namespace
 
 void add_convert(CLI::App& program) {
-  auto* app = program.add_subcommand("convert", "a checkpoint as a Hugging Face folder; gives it a memory");
+  auto* app = program.add_subcommand("convert", "a checkpoint as a Hugging Face folder or a GGUF; gives it a memory");
   auto command = std::make_shared<ConvertCommand>();
   app->add_option("source", command->source, "what `read -m` takes: GGUF, Hugging Face folder, llama2.c, or a name")
       ->required()
       ->type_name("SOURCE");
-  app->add_option("out", command->out, "folder to write")->required()->type_name("OUT");
-  app->add_option("--dtype", command->dtype, "f32, bf16 or f16; quantised weights are expanded")->type_name("TYPE");
+  app->add_option("out", command->out, "folder to write, or a file that ends in .gguf")->required()->type_name("OUT");
+  app->add_option("--dtype,--type", command->dtype, "f32, bf16 or f16, for a GGUF also q8_0; quantised weights are expanded")
+      ->type_name("TYPE");
   app->add_flag("--add-infini{infini}", command->infini,
                 "give every layer the gates of a compressive memory; =SETTING as --attention takes it, infini if none is given");
   app->add_option("--gate", command->gate,

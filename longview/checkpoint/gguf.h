@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <variant>
@@ -26,6 +27,11 @@ Gguf read_gguf(const MappedFile& file);
 
 /// Bytes of a hostile or real file, for tests and fuzzers; `owner` keeps them.
 Gguf read_gguf(std::span<const uint8_t> bytes, const std::shared_ptr<const void>& owner, const std::string& where);
+
+/// Writes version 3 atomically. The tensors have shapes and types, and bytes or none; `make` is called for one after the other and
+/// puts its bytes in any number of pieces. Whole numbers become u32, in lists i32; reals f32.
+void write_gguf(const std::filesystem::path& path, const Gguf& plan,
+                const std::function<void(const std::string& name, const std::function<void(std::span<const uint8_t>)>& put)>& make);
 
 /// config, tokenizer and tensors under Hugging Face's names.
 Checkpoint checkpoint_from_gguf(Gguf gguf, const std::filesystem::path& path);

@@ -3,7 +3,7 @@
 #include <tuple>
 
 #include "longview/base/fields.h"
-#include "longview/checkpoint/hf_export.h"
+#include "longview/checkpoint/export.h"
 
 namespace longview {
 namespace {

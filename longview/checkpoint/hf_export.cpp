@@ -1,13 +1,12 @@
-#include "longview/checkpoint/hf_export.h"
-
-#include <algorithm>
+// A checkpoint as the folder that transformers reads.
 #include <set>
 #include <tuple>
 
 #include "longview/base/check.h"
 #include "longview/base/file.h"
 #include "longview/base/folder.h"
-#include "longview/base/text_format.h"
+#include "longview/checkpoint/export.h"
+#include "longview/checkpoint/export_target.h"
 #include "longview/checkpoint/hf_config.h"
 #include "longview/checkpoint/put_weights.h"
 #include "longview/checkpoint/safetensors.h"
@@ -33,25 +32,12 @@ void check_config(const Json& json, const ModelConfig& meant) {
   LV_CHECK(sizes(read) == sizes(meant), "[convert] config.json cannot hold the sizes of {}", meant.name);
 }
 
-bool is_within(const fs::path& inner, const fs::path& outer) {
-  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
-}
-
-fs::path place_of(const fs::path& path) {
-  const fs::path out = fs::weakly_canonical(path);
-  return out.has_filename() ? out : out.parent_path();
-}
-
-void check_target(const fs::path& source, const fs::path& folder, bool is_replacing) {
-  const fs::path from = place_of(source), to = place_of(folder);
-  LV_CHECK(from != to, "[convert] '{}' is what is read; give another folder to write", folder.string());
-  LV_CHECK(!is_within(from, to), "[convert] '{}' holds what is read; give another folder to write", folder.string());
-  LV_CHECK(!is_within(to, from), "[convert] '{}' is inside what is read; give another folder to write", folder.string());
-  LV_CHECK(!fs::exists(to) || fs::is_directory(to), "[convert] '{}' is a file; give a folder to write", folder.string());
-  if (!fs::is_directory(to)) return;
+void check_folder(const fs::path& folder, bool is_replacing) {
+  LV_CHECK(!fs::exists(folder) || fs::is_directory(folder), "[convert] '{}' is a file; give a folder to write", folder.string());
+  if (!fs::is_directory(folder)) return;
   static const std::set<std::string> ours = {"config.json", "generation_config.json", kWeights, "tokenizer.json",
                                              "tokenizer_config.json"};
-  for (const auto& entry : fs::directory_iterator(to)) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     LV_CHECK(is_replacing, "[convert] '{}' is not empty; --force replaces what was converted before", folder.string());
     LV_CHECK(ours.contains(name) && entry.is_regular_file(), "[convert] '{}' holds '{}', which is not replaced; remove it first",
@@ -109,13 +95,11 @@ std::vector<ExportedFile> export_hugging_face(const Checkpoint& checkpoint, cons
       {"generation_config.json", generation_config_to_json(checkpoint.tokenizer).dump(2) + "\n"},
       {"tokenizer.json", tokenizer_to_json(checkpoint.tokenizer)},
       {"tokenizer_config.json", tokenizer_config_to_json(checkpoint.tokenizer, checkpoint.config.trained_length)}};
-  check_target(checkpoint.path, folder, options.is_replacing);
+  check_apart(checkpoint.path, folder);
+  check_folder(folder, options.is_replacing);
   const Safetensors plan = plan_of(checkpoint, type);
   AtomicFolder out(folder);
-  const auto room = fs::space(out / "").available;
-  const int64_t needed = bytes_of_plan(plan) + (int64_t{16} << 20);
-  LV_CHECK(static_cast<int64_t>(room) >= needed, "[convert] '{}' needs {}; the disk has {} left", folder.string(),
-           bytes_text(needed), bytes_text(static_cast<int64_t>(room)));
+  check_room(out / "", bytes_of_plan(plan) + (int64_t{16} << 20));
   for (const auto& [name, text] : texts) write_file(out / name, text);
   write_weights(checkpoint, out / kWeights, plan, options);
   std::vector<ExportedFile> files;

@@ -42,9 +42,9 @@ void put_weights(const std::string& name, const StoredTensor& tensor, BlockType 
                  const std::function<void(std::span<const uint8_t>)>& put) {
   check_finite(name, tensor);
   if (tensor.type == type && !row) return put(tensor.bytes);
-  const auto [values, bytes] = block_shape(type);
+  const BlockShape block = block_shape(type);
   const auto as_type = [&](const std::vector<float>& weights) {
-    std::vector<uint8_t> out(weights.size() / static_cast<size_t>(values) * static_cast<size_t>(bytes));
+    std::vector<uint8_t> out(weights.size() / static_cast<size_t>(block.values) * static_cast<size_t>(block.bytes));
     quantize(type, weights.data(), static_cast<int64_t>(weights.size()), out.data());
     LV_CHECK(all_finite(type, out.data(), static_cast<int64_t>(weights.size())),
              "[convert] tensor '{}' has weights that are too large for {}; F32 holds them", name, block_name(type));
@@ -53,6 +53,11 @@ void put_weights(const std::string& name, const StoredTensor& tensor, BlockType 
   const bool is_vector = tensor.shape.size() == 1;
   if (is_vector && row) return as_type(moved(tensor, row));
   const int64_t width = tensor.shape.back(), rows = is_vector ? 1 : tensor.shape[0];
+  if (tensor.type == type) {
+    const auto size = static_cast<size_t>(width / block.values * block.bytes);
+    for (int64_t r = 0; r < rows; ++r) put(tensor.bytes.subspan(static_cast<size_t>(row(r)) * size, size));
+    return;
+  }
   const int64_t most = std::max<int64_t>(1, (1 << 18) / width);
   for (int64_t first = 0; first < rows; first += most) {
     const int64_t count = std::min(most, rows - first);

@@ -141,4 +141,15 @@ std::string setting_of_divisors(std::span<const float> divisors, double base, st
   fail("{}: the divisors in 'rope_freqs.weight' do not follow the rule of Llama 3, the only one known for them", where);
 }
 
+std::vector<float> divisors_of_setting(std::string_view setting, double base, int64_t pairs) {
+  const Setting parsed = parse_setting(setting);
+  const auto value = [&](const char* key) { return to_real("llama3", key, parsed.values.at(key)); };
+  std::vector<float> out;
+  for (int64_t i = 0; i < pairs; ++i) {
+    const double wavelength = 2 * std::numbers::pi * std::pow(base, static_cast<double>(i) / static_cast<double>(pairs));
+    out.push_back(static_cast<float>(divisor(wavelength, value("factor"), value("low"), value("high"), value("original"))));
+  }
+  return out;
+}
+
 }  // namespace longview

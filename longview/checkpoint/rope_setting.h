@@ -27,4 +27,7 @@ std::string rope_setting(const RopeScaling& scaling, std::string_view where);
 /// that gives them (to 1 in 10,000), "" when all are 1; throws when none does.
 std::string setting_of_divisors(std::span<const float> divisors, double base, std::string_view where);
 
+/// And those divisors, one a pair, of a "llama3:..." setting with all its values.
+std::vector<float> divisors_of_setting(std::string_view setting, double base, int64_t pairs);
+
 }  // namespace longview

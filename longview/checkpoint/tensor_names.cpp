@@ -105,6 +105,16 @@ std::string most_used_type(const std::map<std::string, StoredTensor>& tensors) {
   return most == weights.end() ? "" : std::string(block_name(most->first));
 }
 
+/// "blk.3.attn_q.weight", after "blk.", is layer 3 and "attn_q.weight"; layer -1 where it is none.
+std::pair<int64_t, std::string_view> in_layer(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return {-1, ""};
+  int64_t layer = -1;
+  const auto [end, error] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
+  const std::string_view rest = name.substr(static_cast<size_t>(end - name.data()));
+  if (error != std::errc{} || !rest.starts_with('.')) return {-1, ""};
+  return {layer, rest.substr(1)};
+}
+
 }  // namespace
 
 const std::vector<std::string>& architectures() {
@@ -115,13 +125,18 @@ const std::vector<std::string>& architectures() {
 std::string hugging_face_name(std::string_view name) {
   for (const auto& outer : kOuter)
     if (outer.gguf == name) return std::string(outer.hugging_face);
-  if (!name.starts_with("blk.")) return "";
-  int64_t layer = -1;
-  const auto [end, error] = std::from_chars(name.data() + 4, name.data() + name.size(), layer);
-  const std::string_view rest = name.substr(static_cast<size_t>(end - name.data()));
-  if (error != std::errc{} || layer < 0 || !rest.starts_with('.')) return "";
+  const auto [layer, rest] = in_layer(name, "blk.");
   for (const auto& inner : kInLayer)
-    if (inner.gguf == rest.substr(1)) return fmt::format("model.layers.{}.{}", layer, inner.hugging_face);
+    if (layer >= 0 && inner.gguf == rest) return fmt::format("model.layers.{}.{}", layer, inner.hugging_face);
+  return "";
+}
+
+std::string gguf_name(std::string_view name) {
+  for (const auto& outer : kOuter)
+    if (outer.hugging_face == name) return std::string(outer.gguf);
+  const auto [layer, rest] = in_layer(name, "model.layers.");
+  for (const auto& inner : kInLayer)
+    if (layer >= 0 && inner.hugging_face == rest) return fmt::format("blk.{}.{}", layer, inner.gguf);
   return "";
 }
 

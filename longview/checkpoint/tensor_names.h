@@ -16,6 +16,9 @@ const std::vector<std::string>& architectures();
 /// "blk.0.attn_q.weight" to "model.layers.0.self_attn.q_proj.weight"; "" for a name GGUF's llama family does not have.
 std::string hugging_face_name(std::string_view gguf_name);
 
+/// And back; "" for a name that GGUF does not have.
+std::string gguf_name(std::string_view hugging_face_name);
+
 /// Every tensor a model of these sizes has, with its shape: biases and norms of Q and K, and the head, as the config says.
 std::map<std::string, std::vector<int64_t>> needed_tensors(const ModelConfig& config);
 

@@ -1,5 +1,5 @@
 // Any checkpoint as a Hugging Face folder: the same model again, whole or not there at all.
-#include "longview/checkpoint/hf_export.h"
+#include "longview/checkpoint/export.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

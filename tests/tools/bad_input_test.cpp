@@ -42,7 +42,7 @@ TEST_F(ProgramErrors, Methods) {
   expect_error(read + Words{"--attention", "streaming:window=4,sinks=4"}, {"window must be larger than its 4 sinks"});
   expect_error(read + Words{"--method", "yarn+linear"}, {"two methods of one kind"});
   expect_error(read + Words{"--method", "full", "--attention", "full"}, {"either --method"});
-  expect_error(read + Words{"--method", "full", "--method", "dynamic"}, {"--save keeps one state"});
+  expect_error(read + Words{"--method", "full", "--method", "dynamic"}, {"--save and --state keep one state"});
 }
 
 TEST_F(ProgramErrors, Numbers) {

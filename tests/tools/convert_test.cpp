@@ -40,6 +40,17 @@ TEST_F(ProgramConvert, GivesTheSameLogitsToTheBit) {
   EXPECT_EQ(losses(stories, {}), losses(at("stories"), {}));
 }
 
+TEST_F(ProgramConvert, ThroughGgufAndBackToTheBit) {
+  for (const char* name : {"llama", "llama-llama3", "mistral", "qwen2", "qwen3"}) {
+    const std::string folder = fmt::format("{}/models/{}", LONGVIEW_GOLDEN, name), file = at(name) + std::string(".gguf");
+    const Json json = converted({folder, file});
+    EXPECT_EQ(json["files"].size(), 1U);
+    EXPECT_TRUE(at::equal(logits_of(folder), logits_of(file))) << name;
+  }
+  EXPECT_EQ(converted({llama, at("q8.gguf"), "--type", "q8_0"})["dtype"], "q8_0");
+  EXPECT_EQ(losses(stories, {}), (converted({stories, at("s.gguf")}), losses(at("s.gguf"), {})));
+}
+
 TEST_F(ProgramConvert, AMemoryChangesNothingAtFirst) {
   converted({llama, at("plain")});
   const Json json = converted({llama, at("memory"), "--add-infini=infini:segment=16"});
@@ -73,7 +84,7 @@ TEST_F(ProgramConvert, ReplacesOnlyWhenAsked) {
 
 TEST_F(ProgramConvert, SaysWhatIsWrong) {
   const Words convert{"convert", llama, at("out")};
-  expect_error(convert + Words{"--dtype", "f61"}, {"--dtype", "f61", "known: bf16, f16 and f32"});
+  expect_error(convert + Words{"--dtype", "f61"}, {"--dtype", "f61", "known: bf16, f16, f32 and q8_0"});
   expect_error(convert + Words{"--add-infini=infini:segment=128"}, {"segment of 128", "64 tokens that the model was trained for"});
   expect_error(convert + Words{"--add-infini=infini:segmnt=8"}, {"segmnt", "did you mean 'segment'"});
   expect_error(convert + Words{"--add-infini=window"}, {"a memory", "window has none"});
@@ -84,6 +95,9 @@ TEST_F(ProgramConvert, SaysWhatIsWrong) {
   expect_error(convert + Words{"--gate", "tanh"}, {"go with --add-infini"});
   expect_error(convert + Words{"--drop-infini"}, {"no memory gates to drop"});
   expect_error(convert + Words{"--add-infini", "--drop-infini"}, {"either --add-infini or --drop-infini"});
+  expect_error(convert + Words{"--dtype", "q8_0"}, {"F32, F16 or BF16", "Q8_0"});
+  expect_error({"convert", llama, at("out.gguf"), "--add-infini"}, {"no words for a memory", "--drop-infini"});
+  expect_error({"convert", llama, at("out.gguf")}, {"out.gguf", "File too large"}, 10'000);
   expect_error({"convert", at("missing"), at("out")}, {"missing"});
   expect_error({"convert", llama, book}, {"book.txt", "is a file"});
   expect_error({"convert", llama, at("no/such")}, {"there is no folder"});
