@@ -5,6 +5,7 @@
 #include "longview/checkpoint/checkpoint.h"
 #include "longview/flow.h"
 #include "longview/infer/generate.h"
+#include "longview/infer/nbce.h"
 #include "longview/infer/reader.h"
 #include "longview/infer/snapshot.h"
 #include "longview/model/transformer.h"
