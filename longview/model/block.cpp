@@ -40,15 +40,25 @@ BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attent
 Tensor block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
              std::span<const Segment> segments, std::span<State* const> states) {
   const Qkv all = operands(config, w, x);
-  std::vector<Tensor> out;
-  int64_t at = 0;
-  for (size_t n = 0; n < segments.size(); ++n) {
-    const int64_t T = segments[n].ids.size(1);
+  const auto count = static_cast<int64_t>(segments.size());
+  std::vector<int64_t> first(segments.size(), 0);
+  for (size_t n = 1; n < segments.size(); ++n) first[n] = first[n - 1] + segments[n - 1].ids.size(1);
+  std::vector<Tensor> out(segments.size());
+  const auto attend = [&](int64_t n) {
+    const int64_t at = first[n], T = segments[n].ids.size(1);
     const Qkv own{all.q.narrow(2, at, T), all.k.narrow(2, at, T), all.v.narrow(2, at, T), all.gate};  // [1,H,T,D] [1,G,T,D]
     auto attended = attention.attend(own, position, segments[n], std::move(*states[n]));
-    out.push_back(attended.out);
+    out[n] = attended.out;
     *states[n] = std::move(attended.state);
-    at += T;
+  };
+  if (x.is_cpu() && count >= at::get_num_threads()) {  // a text a thread; few texts are shared out inside the kernel
+    const bool is_inference = c10::InferenceMode::is_enabled();
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      const c10::InferenceMode mode(is_inference);  // threads do not take it over
+      for (int64_t n = begin; n < end; ++n) attend(n);
+    });
+  } else {
+    for (int64_t n = 0; n < count; ++n) attend(n);
   }
   add_rest(config, w, at::cat(out, 2), x);
   return x;
