@@ -10,6 +10,10 @@ struct GenerateCommand : SharedOptions {
   std::string file, state, save, system;
   int64_t chunk = 512;
   bool chat = false;
+  std::optional<double> temperature;
+  std::optional<std::string> nbce;    // a setting, maybe empty
+  std::vector<std::string> contexts;  // files
+  int64_t context_tokens = 0;         // 0: a quarter of the trained length, less where the prompt needs the room
   GenerateOptions generate;
 };
 
@@ -41,5 +45,8 @@ class Conversation {
   std::string text_name_ = "conversation";
   bool is_told_ = false;
 };
+
+/// The prompt answered from independent contexts (tools/contexts.cpp).
+void answer_from_contexts(GenerateCommand command, const Opened& opened);
 
 }  // namespace longview::tools

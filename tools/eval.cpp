@@ -2,19 +2,18 @@
 #include "longview/base/text_format.h"
 #include "longview/eval/needle.h"
 #include "longview/eval/repeat.h"
-#include "tools/reading.h"
+#include "tools/questions.h"
 
 namespace longview::tools {
 namespace {
 
-struct EvalCommand : SharedOptions {
-  std::string task, book, lengths = "4k,8k,16k,32k", depths = "0,25,50,75,100", list;
-  std::vector<std::string> methods;
-  int64_t trials = 1, chunk = 512, seed = 0, period = 0;
+struct EvalCommand : QuestionsCommand {
+  std::string task, lengths = "4k,8k,16k,32k", depths = "0,25,50,75,100";
+  int64_t trials = 1, seed = 0, period = 0;
 };
 
 const std::vector<std::string>& tasks() {
-  static const std::vector<std::string> all{"needle", "passkey", "repeat"};
+  static const std::vector<std::string> all{"needle", "passkey", "questions", "repeat"};
   return all;
 }
 
@@ -147,7 +146,9 @@ void eval(const EvalCommand& command) {
   parse_edges("eval", command.lengths);
   check_writable("--json", command.json);
   const Opened opened = open_model(command);
-  const Json rows = command.task == "repeat" ? repeat(command, opened) : find_all(command, opened);
+  const Json rows = command.task == "repeat"      ? repeat(command, opened)
+                    : command.task == "questions" ? ask_questions(command, opened)
+                                                  : find_all(command, opened);
   write_json(command, {{"task", command.task},
                        {"model", opened.model->config().name},
                        {"trained_length", opened.model->config().trained_length},
@@ -160,12 +161,13 @@ void eval(const EvalCommand& command) {
 
 void add_eval(CLI::App& program) {
   auto command = std::make_shared<EvalCommand>();
-  auto* app = program.add_subcommand("eval", "what a model finds or copies in long texts: passkey, needle, repeat");
+  auto* app = program.add_subcommand("eval", "what a model finds or copies in long texts: passkey, needle, repeat, questions");
   app->add_option("task", command->task,
-                  "passkey: a number in repeated sentences; needle: in a book; repeat: a text that repeats itself")
+                  "passkey: a number in repeated sentences; needle: in a book; repeat: a text that repeats itself; questions: "
+                  "about the documents of a file")
       ->type_name("TASK")
       ->required();
-  app->add_option("book", command->book, "text for needle and repeat; none: the demo book")->type_name("FILE");
+  app->add_option("book", command->book, "text for needle and repeat (none: the demo book), file of questions")->type_name("FILE");
   add_model_options(*app, *command);
   app->add_option("--methods", command->list, "methods, as `longview compare` takes them")->type_name("A,B,...");
   app->add_option("--method", command->methods, "one more method; may be repeated")
@@ -175,6 +177,15 @@ void add_eval(CLI::App& program) {
   app->add_option("--depths", command->depths, "where the sentence stands, in percent (0,25,50,75,100)")->type_name("P,P,...");
   add_count(*app, "--trials", command->trials, "prompts for each length and depth (1)");
   add_count(*app, "--period", command->period, "repeat: tokens after which the text begins anew; 0: half the length");
+  app->add_option("--nbce", command->nbce, "questions: a pooling to answer with, as generate takes it; may be repeated")
+      ->type_name("POOLING")
+      ->allow_extra_args(false);
+  app->add_option("--ways", command->ways, "questions: only some of nbce, last (tokens that fit), whole, alone, none")
+      ->type_name("A,B,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app->add_option("--form", command->form, "questions: what is asked, with {context} and {question} in it")->type_name("TEXT");
+  app->add_flag("--chat", command->chat, "questions: the form is a message in the model's chat template");
   add_count(*app, "--seed", command->seed, "of the numbers and of where the book begins (0)");
   add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
   app->callback([command] { eval(*command); });

@@ -95,23 +95,33 @@ void check(const GenerateCommand& command) {
   LV_CHECK(command.generate.most >= -1, "[generate] -n must be -1 or more; got {}", command.generate.most);
   for (const auto& stop : command.generate.stops) LV_CHECK(!stop.empty(), "[generate] --stop must not be empty");
   check(command.generate.sample);
+  LV_CHECK(command.nbce || command.contexts.empty(), "[generate] --context goes with --nbce; add --nbce");
+  if (command.nbce) {
+    LV_CHECK(!command.contexts.empty(), "[nbce] no context is given; add --context FILE, once for each text");
+    LV_CHECK(command.prompt || !command.file.empty(), "[nbce] no question is given; add -p TEXT or -f FILE");
+    LV_CHECK(command.state.empty() && command.save.empty(),
+             "[nbce] --state and --save hold one text, and NBCE reads one for each context: they do not go together");
+  }
   check_writable("--save", command.save);
   check_writable("--json", command.json);
 }
 
 void run(GenerateCommand& command) {
   interrupted();
+  command.generate.sample.temperature = command.temperature.value_or(command.nbce ? parse_nbce(*command.nbce).tau : 0);
   check(command);
   command.chat = command.chat || !command.system.empty();
   command.prompt = prompt_of(command);
   const Opened opened = open_model(command);
+  if (command.nbce) return answer_from_contexts(command, opened);
   const bool is_asked = command.prompt || !command.state.empty();
   if (command.chat || (!is_asked && !opened.tokenizer->spec().chat_template.empty())) chat(command, opened);
   else complete(command, opened, command.prompt.value_or(""));
 }
 
-void add_sampling(CLI::App& app, SampleOptions& sample) {
-  app.add_option("--temp", sample.temperature, "temperature; 0: always the likeliest token")->type_name("X");
+void add_sampling(CLI::App& app, GenerateCommand& command) {
+  SampleOptions& sample = command.generate.sample;
+  app.add_option("--temp", command.temperature, "temperature; 0: always the likeliest token (0; --nbce: its tau)")->type_name("X");
   add_count(app, "--top-k", sample.top_k, "sample from the k likeliest tokens; 0: all");
   app.add_option("--top-p", sample.top_p, "sample from the likeliest tokens that together have this probability")->type_name("X");
   app.add_option("--min-p", sample.min_p, "drop tokens less likely than this share of the likeliest")->type_name("X");
@@ -139,7 +149,14 @@ void add_generate(CLI::App& program) {
   add_count(*app, "--chunk", command->chunk, "tokens of a prompt read at once (512)");
   app->add_flag("--chat", command->chat, "use the model's chat template; messages from -p, or one a line from standard input");
   app->add_option("--system", command->system, "system message of a chat")->type_name("TEXT");
-  add_sampling(*app, command->generate.sample);
+  app->add_option("--nbce", command->nbce, "answer from several --context: entropy, mean, max or sum, as entropy:beta=0.25,eta=0.1")
+      ->type_name("[POOLING]")
+      ->expected(0, 1);
+  app->add_option("--context", command->contexts, "text to answer from; may be repeated; a long one is cut into several")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  add_count(*app, "--context-tokens", command->context_tokens, "longest context (a quarter of the trained length)");
+  add_sampling(*app, *command);
   app->callback([command] { run(*command); });
 }
 

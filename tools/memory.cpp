@@ -49,8 +49,8 @@ std::string memory_text(const std::vector<MemoryFill>& layers, const Transformer
   TextTable table{{{"layer"}, {"mean z"}, {"spread"}, {"|M| / z"}}, {}};
   if (model != nullptr) table.columns.insert(table.columns.end(), {{"gates from"}, {"mean"}, {"to"}, {"shut"}, {"open"}});
   for (const auto& layer : layers) {
-    std::vector<std::string> row{fmt::format("{}", layer.layer), with_commas(layer.z_mean, 1), fmt::format("{:.2f}", layer.z_spread),
-                                 fmt::format("{:.2f}", layer.norm)};
+    std::vector<std::string> row{fmt::format("{}", layer.layer), with_commas(layer.z_mean, 1),
+                                 fmt::format("{:.2f}", layer.z_spread), fmt::format("{:.2f}", layer.norm)};
     if (model != nullptr) {
       const Gates gates = gates_of(model->memory_gate(layer.layer));
       for (const double g : {gates.least, gates.mean, gates.most}) row.push_back(fmt::format("{:.3f}", g));
@@ -97,11 +97,12 @@ std::vector<Section> memory_sections(const Transformer& model, const std::vector
   norm.series = {series};
   std::vector<Section> out{{"The memory's gates", {gates}}};
   if (samples.size() > 1)
-    out.push_back({"The memory along the text",
-                   {Paragraph{"The memory is a sum over all that was written, z its normaliser: a falling curve means that what single "
-                              "tokens wrote averages out. The first run has the memory; \"memory off\" is the same reading with every gate "
-                              "shut, so the distance of the two losses is what the memory is worth."},
-                    norm}});
+    out.push_back(
+        {"The memory along the text",
+         {Paragraph{"The memory is a sum over all that was written, z its normaliser: a falling curve means that what single "
+                    "tokens wrote averages out. The first run has the memory; \"memory off\" is the same reading with every gate "
+                    "shut, so the distance of the two losses is what the memory is worth."},
+          norm}});
   return out;
 }
 

@@ -49,15 +49,17 @@ void check_budget(const ReadCommand& command, const Method& method, const Text& 
   const auto tokens = static_cast<int64_t>(text.ids.size());
   const int64_t now = rss_bytes(), work = working_bytes(config, command.chunk), state = state_bytes(method, config, tokens);
   const int64_t growing = method.attention->bound() ? state : 2 * state;  // a cache that grows is copied to twice the room
-  LV_CHECK(now + work + state + growing <= command.memory_budget,
-           "[read] --mem-budget {} is not enough: {} are in use (weights, program, text), reading takes up to {} and the state of {} "
-           "tokens up to {} with its copies{}",
-           bytes_text(command.memory_budget), bytes_text(now), bytes_text(work), with_commas(tokens), bytes_text(state + growing),
-           method.attention->bound() ? "; a smaller window needs less" : "; --attention streaming keeps it bounded");
+  LV_CHECK(
+      now + work + state + growing <= command.memory_budget,
+      "[read] --mem-budget {} is not enough: {} are in use (weights, program, text), reading takes up to {} and the state of {} "
+      "tokens up to {} with its copies{}",
+      bytes_text(command.memory_budget), bytes_text(now), bytes_text(work), with_commas(tokens), bytes_text(state + growing),
+      method.attention->bound() ? "; a smaller window needs less" : "; --attention streaming keeps it bounded");
 }
 
 /// Saves now and then, and holds the process to its budget.
-std::function<void(const Session&)> watch_of(const ReadCommand& command, const Opened& opened, const Method& method, const Text& text) {
+std::function<void(const Session&)> watch_of(const ReadCommand& command, const Opened& opened, const Method& method,
+                                             const Text& text) {
   return [&, saved = int64_t{0}](const Session& session) mutable {
     const int64_t seen = session.state.seen();
     if (command.save_every > 0 && seen / command.save_every > saved) {
@@ -65,7 +67,8 @@ std::function<void(const Session&)> watch_of(const ReadCommand& command, const O
       saved = seen / command.save_every;
     }
     LV_CHECK(command.memory_budget == 0 || rss_bytes() <= command.memory_budget,
-             "[read] --mem-budget {} was passed after {} tokens; reading was stopped", bytes_text(command.memory_budget), with_commas(seen));
+             "[read] --mem-budget {} was passed after {} tokens; reading was stopped", bytes_text(command.memory_budget),
+             with_commas(seen));
   };
 }
 
@@ -197,7 +200,8 @@ void add_read(CLI::App& program) {
   add_count(*app, "--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
   add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
   app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k")->type_name("N,N,...");
-  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state and read --state")->type_name("FILE");
+  app->add_option("--save", command->save, "keep the state in a file, for longview generate --state and read --state")
+      ->type_name("FILE");
   add_count(*app, "--save-every", command->save_every, "save that often while reading, in tokens, so that a crash costs no more");
   app->add_option("--state", command->state, "go on from a saved state: the text's tokens that it has read are passed over")
       ->type_name("FILE");

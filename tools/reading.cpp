@@ -16,8 +16,8 @@ struct ResidentTrace {
   int64_t tenth = 0, end = 0;  // bytes
 };
 
-Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& memory, const std::string& book, const Method& method,
-             const ModelConfig& config) {
+Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& memory, const std::string& book,
+             const Method& method, const ModelConfig& config) {
   const bool is_scored = result.predicted > 0;  // one token alone predicts nothing
   Json buckets = Json::array();
   for (const auto& bucket : result.buckets)
@@ -160,15 +160,17 @@ int64_t working_bytes(const ModelConfig& config, int64_t chunk) {
   return 4 * (chunk * row + 2 * kLogitRows * config.vocabulary) + kAllocator + kRest;
 }
 
-Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, ReadSettings settings) {
+Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text,
+                  ReadSettings settings) {
   reset_rss_peak();
   ResidentTrace memory;
   const int64_t before = settings.session.state.seen();
   const std::span<const Id> ids = text.ids;
   const auto total = static_cast<int64_t>(ids.size()) - before;
-  const bool is_its_beginning = total >= 0 && (before == 0 || digest_of(ids.first(static_cast<size_t>(before))) == settings.session.digest);
-  LV_CHECK(is_its_beginning, "[read] the saved state has read {} tokens, and they are not the first ones of {}", with_commas(before),
-           text.name);
+  const bool is_its_beginning =
+      total >= 0 && (before == 0 || digest_of(ids.first(static_cast<size_t>(before))) == settings.session.digest);
+  LV_CHECK(is_its_beginning, "[read] the saved state has read {} tokens, and they are not the first ones of {}",
+           with_commas(before), text.name);
   Progress progress(total, "tokens", progress_output(options));
   MemoryTrace trace(static_cast<int64_t>(ids.size()));
   Reading out;

@@ -53,7 +53,8 @@ struct ReadSettings {
 };
 
 /// Reads the text, with a progress bar; Ctrl-C ends it with what was read so far.
-Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text, ReadSettings settings);
+Reading read_text(const SharedOptions& options, const Opened& opened, const Method& method, const Text& text,
+                  ReadSettings settings);
 
 /// Most bytes that the state takes while so many tokens are read, and what a reader takes beside state and weights.
 int64_t state_bytes(const Method& method, const ModelConfig& config, int64_t tokens);

@@ -28,7 +28,8 @@ void info(const StateCommand& command) {
   if (!command.model.empty()) opened.emplace(open_model(command));
   const Transformer* model = opened ? opened->model.get() : nullptr;
   LV_CHECK(model == nullptr || fmt::format("{:016x}", opened->checkpoint.fingerprint) == info.model_fingerprint,
-           "[state] {} was made with the model '{}' ({}), not with {}", command.file, info.model, info.model_fingerprint, command.model);
+           "[state] {} was made with the model '{}' ({}), not with {}", command.file, info.model, info.model_fingerprint,
+           command.model);
   print(command,
         fmt::format("{}  {} tokens read\n  model      {} ({})\n  method     {}, {}\n  state      {}\n  checksum   {}, matches\n",
                     info.text, with_commas(info.tokens), info.model, info.model_fingerprint, info.position, info.attention,
@@ -58,7 +59,8 @@ void add_state(CLI::App& program) {
   auto* app = program.add_subcommand("state", "saved states: what they are, whether they are whole");
   app->require_subcommand(1);
   auto command = std::make_shared<StateCommand>();
-  auto* info_app = app->add_subcommand("info", "what a state file holds; checks every byte; with -m also the gates of a memory's model");
+  auto* info_app =
+      app->add_subcommand("info", "what a state file holds; checks every byte; with -m also the gates of a memory's model");
   auto* verify_app = app->add_subcommand("verify", "checks that a state file is whole, belongs to the model and can go on");
   info_app->add_option("file", command->file, "state file")->required()->type_name("FILE");
   add_model_options(*info_app, *command);

@@ -288,7 +288,9 @@ std::shared_ptr<const Attention> make_infini_overlap(const Setting& setting, con
   return make({}, true, setting, rotary);
 }
 std::shared_ptr<const Attention> make_infini_streaming(const Setting& setting, const Rotary& rotary) {
-  return make({.sinks = 4}, true, setting, rotary);
+  InfiniConfig usual;
+  usual.sinks = 4;
+  return make(usual, true, setting, rotary);
 }
 
 }  // namespace longview

@@ -67,10 +67,28 @@ class Output {
   size_t shown_ = 0;
 };
 
+struct OneText final : Continuation {
+  OneText(const Transformer& model, const Method& method, Session& session) : model_(model), method_(method), session_(session) {}
+  Tensor logits() override { return next_logits(model_, session_); }
+  void hear(Id id) override { feed(model_, method_, std::span(&id, 1), 1, session_); }
+  std::span<const Id> recent() const override { return session_.recent; }
+
+ private:
+  const Transformer& model_;
+  const Method& method_;
+  Session& session_;
+};
+
 }  // namespace
 
 Generated generate(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const GenerateOptions& options,
                    Session& session, const std::function<bool(std::string_view)>& write) {
+  OneText text(model, method, session);
+  return generate(text, tokenizer, options, write);
+}
+
+Generated generate(Continuation& text, const Tokenizer& tokenizer, const GenerateOptions& options,
+                   const std::function<bool(std::string_view)>& write) {
   LV_CHECK(options.most >= -1, "[generate] the number of tokens must be -1 or more; got {}", options.most);
   for (const auto& stop : options.stops) LV_CHECK(!stop.empty(), "[generate] a stop text must not be empty");
   const auto start = std::chrono::steady_clock::now();
@@ -83,8 +101,8 @@ Generated generate(const Transformer& model, const Method& method, const Tokeniz
       out.end = "length";
       break;
     }
-    if (!out.ids.empty()) feed(model, method, std::span(&out.ids.back(), 1), 1, session);
-    const Id id = sampler.next(next_logits(model, session), session.recent);
+    if (!out.ids.empty()) text.hear(out.ids.back());
+    const Id id = sampler.next(text.logits(), text.recent());
     out.ids.push_back(id);
     if (!options.ignore_end && std::find(ends.begin(), ends.end(), id) != ends.end()) out.end = "token";
     else if (output.add(tokenizer.bytes(id))) out.end = "stop";

@@ -20,8 +20,22 @@ struct Generated {
   double seconds = 0;
 };
 
-/// Continues `session`, which has read the prompt. `write` gets the text as it is certain: whole UTF-8 characters, and nothing that
-/// may still turn out to be a stop text; it returns false to end. The session has read everything made but the last token.
+/// What is being continued: one text, or several that are answered together.
+struct Continuation {
+  virtual ~Continuation() = default;
+  /// Logits [V] of the token that follows; called once for each.
+  virtual Tensor logits() = 0;
+  /// Reads the token that was made.
+  virtual void hear(Id id) = 0;
+  /// The last tokens read, for the repetition penalty.
+  virtual std::span<const Id> recent() const = 0;
+};
+
+/// Continues `text`, which has read the prompt. `write` gets what is made as it is certain: whole UTF-8 characters, and nothing that
+/// may still turn out to be a stop text; it returns false to end. The text has heard everything made but the last token.
+Generated generate(Continuation& text, const Tokenizer& tokenizer, const GenerateOptions& options,
+                   const std::function<bool(std::string_view)>& write);
+/// The same for one text.
 Generated generate(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const GenerateOptions& options,
                    Session& session, const std::function<bool(std::string_view)>& write);
 

@@ -15,7 +15,7 @@ struct SnapshotInfo {
   int64_t tokens = 0;                    // read
   std::string token_digest;              // 16 hex digits, of the tokens in their order
   int64_t state_bytes = 0;
-  std::string checksum;  // 16 hex digits, of every byte: the same state of the same text gives the same
+  std::string checksum;            // 16 hex digits, of every byte: the same state of the same text gives the same
   std::string text;                // what was read: a file's name
   std::vector<MemoryFill> memory;  // of the layers that have one
 };

@@ -12,21 +12,56 @@ Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
   return out.transpose(1, 2);  // [B,H,T,D]
 }
 
-}  // namespace
-
-BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
-                  const Segment& segment, State state) {
+Qkv operands(const ModelConfig& config, const BlockWeights& w, const Tensor& x) {
   const Tensor h = kernels::rms_norm(x, w.attention_norm, config.norm_epsilon);  // [B,T,E]
   const auto qkv = kernels::linear(h, std::array{&w.q, &w.k, &w.v}, std::array{w.q_bias, w.k_bias, w.v_bias});
-  const Qkv operands{heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate};
-  auto attended = attention.attend(operands, position, segment, std::move(state));
-  const Tensor mixed = attended.out.transpose(1, 2).flatten(2);  // [B,T,H*D]
-  x.add_(kernels::linear(mixed, w.o));                           // [B,T,E]
+  return {heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate};
+}
+
+/// What follows attention, whose output is [B,H,T,D].
+void add_rest(const ModelConfig& config, const BlockWeights& w, const Tensor& attended, Tensor& x) {
+  const Tensor mixed = attended.transpose(1, 2).flatten(2);  // [B,T,H*D]
+  x.add_(kernels::linear(mixed, w.o));                       // [B,T,E]
 
   const Tensor g = kernels::rms_norm(x, w.feed_forward_norm, config.norm_epsilon);  // [B,T,E]
   const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});              // [B,T,F] twice
   x.add_(kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));     // [B,T,E]
+}
+
+}  // namespace
+
+BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
+                  const Segment& segment, State state) {
+  auto attended = attention.attend(operands(config, w, x), position, segment, std::move(state));
+  add_rest(config, w, attended.out, x);
   return {x, std::move(attended.state)};
+}
+
+Tensor block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
+             std::span<const Segment> segments, std::span<State* const> states) {
+  const Qkv all = operands(config, w, x);
+  const auto count = static_cast<int64_t>(segments.size());
+  std::vector<int64_t> first(segments.size(), 0);
+  for (size_t n = 1; n < segments.size(); ++n) first[n] = first[n - 1] + segments[n - 1].ids.size(1);
+  std::vector<Tensor> out(segments.size());
+  const auto attend = [&](int64_t n) {
+    const int64_t at = first[n], T = segments[n].ids.size(1);
+    const Qkv own{all.q.narrow(2, at, T), all.k.narrow(2, at, T), all.v.narrow(2, at, T), all.gate};  // [1,H,T,D] [1,G,T,D]
+    auto attended = attention.attend(own, position, segments[n], std::move(*states[n]));
+    out[n] = attended.out;
+    *states[n] = std::move(attended.state);
+  };
+  if (x.is_cpu() && count >= at::get_num_threads()) {  // a text a thread; few texts are shared out inside the kernel
+    const bool is_inference = c10::InferenceMode::is_enabled();
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      const c10::InferenceMode mode(is_inference);  // threads do not take it over
+      for (int64_t n = begin; n < end; ++n) attend(n);
+    });
+  } else {
+    for (int64_t n = 0; n < count; ++n) attend(n);
+  }
+  add_rest(config, w, at::cat(out, 2), x);
+  return x;
 }
 
 }  // namespace longview

@@ -32,4 +32,9 @@ struct BlockResult {
 BlockResult block(const ModelConfig& config, const BlockWeights& weights, const Attention& attention, const Position& position,
                   Tensor x, const Segment& segment, State state);
 
+/// Several texts, each at its own place: x [1,N,E] holds the tokens of all segments (B = 1) one after the other. They share the
+/// products with the weights, and each attends to its own state, which is moved on.
+Tensor block(const ModelConfig& config, const BlockWeights& weights, const Attention& attention, const Position& position, Tensor x,
+             std::span<const Segment> segments, std::span<State* const> states);
+
 }  // namespace longview

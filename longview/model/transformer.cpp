@@ -116,13 +116,17 @@ Method Transformer::method(std::string_view position, std::string_view attention
   return out;
 }
 
-Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state) const {
+void Transformer::prepare(const Segment& segment, ModelState& state) const {
   Shapes("forward")("ids", segment.ids, "B T");
   LV_CHECK(state.layers.empty() || static_cast<int64_t>(state.layers.size()) == config_.layers,
            "[forward] the state has {} layers; the model has {}", state.layers.size(), config_.layers);
   LV_CHECK(state.seen() == segment.first, "[forward] the state has seen {} tokens; the segment begins at {}", state.seen(),
            segment.first);
   state.layers.resize(config_.layers);
+}
+
+Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state) const {
+  prepare(segment, state);
   const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
   Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});  // [B,T,E]
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
@@ -132,6 +136,29 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
     state.layers[layer] = std::move(out.state);
   }
   return {kernels::rms_norm(x, norm_, config_.norm_epsilon), std::move(state)};
+}
+
+std::vector<Forward> Transformer::forward(std::span<const Segment> segments, const Method& method,
+                                          std::vector<ModelState> states) const {
+  LV_CHECK(segments.size() == states.size(), "[forward] {} segments and {} states", segments.size(), states.size());
+  if (segments.empty()) return {};
+  std::vector<Tensor> ids;
+  for (size_t n = 0; n < segments.size(); ++n) {
+    prepare(segments[n], states[n]);
+    Shapes("forward")("ids", segments[n].ids, "1 T");
+    ids.push_back(segments[n].ids[0]);
+  }
+  Tensor x = kernels::rows(embedding_, at::cat(ids)).unsqueeze(0);  // [1,N,E]
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    std::vector<State*> own;
+    for (auto& state : states) own.push_back(&state.layers[layer]);
+    x = block(config_, blocks_[layer], method.attention->at(layer), *method.position, x, segments, own);
+  }
+  const Tensor hidden = kernels::rms_norm(x, norm_, config_.norm_epsilon);  // [1,N,E]
+  std::vector<Forward> out;
+  for (int64_t n = 0, at = 0; n < static_cast<int64_t>(segments.size()); at += segments[n++].ids.size(1))
+    out.push_back({hidden.narrow(1, at, segments[n].ids.size(1)), std::move(states[n])});
+  return out;
 }
 
 Tensor Transformer::logits(const Tensor& hidden, Tensor& memory) const {

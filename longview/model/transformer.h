@@ -34,12 +34,17 @@ class Transformer {
 
   /// Reads a segment; state must be empty or what an earlier call with the same method gave.
   Forward forward(const Segment& segment, const Method& method, ModelState state) const;
+  /// Reads a segment (B = 1) of each of several texts, of any lengths and at any places, as one batch: the weights are read once.
+  std::vector<Forward> forward(std::span<const Segment> segments, const Method& method, std::vector<ModelState> states) const;
   /// hidden [...,E] -> logits [...,V]
   Tensor logits(const Tensor& hidden) const;
   /// hidden [T,E] -> [T,V] in `memory`, for the next call again.
   Tensor logits(const Tensor& hidden, Tensor& memory) const;
 
  private:
+  /// Checks that the state goes with the segment and the model, and gives an empty one its layers.
+  void prepare(const Segment& segment, ModelState& state) const;
+
   ModelConfig config_;
   at::Device device_;
   kernels::Weight embedding_, head_;  // [V,E]; head_ is empty when tied

@@ -72,6 +72,21 @@ TEST_F(ProgramErrors, Numbers) {
   expect_error(generate + Words{"--chunk", "0"}, {"--chunk must be at least 1"});
   expect_error(generate + Words{"-f", book}, {"either -p or -f"});
   expect_error(generate + Words{"--chat"}, {"no chat template"});
+  expect_error(generate + Words{"--context", book}, {"--context goes with --nbce"});
+  expect_error(generate + Words{"--nbce"}, {"no context is given", "--context FILE"});
+  expect_error({"generate", "-m", stories, "--nbce", "--context", book}, {"no question is given"});
+  const Words nbce = generate + Words{"--nbce", "--context", book};
+  expect_error(nbce + Words{"--save", at("s")}, {"do not go together"});
+  expect_error(nbce + Words{"--context", at("missing.txt")}, {"missing.txt", "No such file"});
+  expect_error(nbce + Words{"--context", write("blank.txt", " \n ")}, {"blank.txt is blank"});
+  expect_error(nbce + Words{"--context-tokens", "-1"}, {"--context-tokens must not be negative"});
+  expect_error(nbce + Words{"-n", "600"}, {"no room for a context", "512"});
+  expect_error(generate + Words{"--nbce", "entropi", "--context", book}, {"did you mean 'entropy'"});
+  expect_error(generate + Words{"--nbce", "mean:beta=-2", "--context", book}, {"beta must be at least -1"});
+  const Words questions{"eval", "questions", "-m", stories};
+  expect_error(questions, {"give the file"});
+  expect_error(questions + Words{write("q.json", R"({"documents": []})")}, {"q.json", "no set of questions"});
+  expect_error(questions + Words{at("q.json"), "--form", "{question}"}, {"--form needs {context} and {question}"});
   expect_error({"bench", "-m", stories, "--repeat", "0"}, {"must be at least 1"});
 }
 

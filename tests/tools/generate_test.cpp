@@ -90,6 +90,52 @@ TEST_F(ProgramGenerate, AChatGoesOnPastTheWindow) {
   EXPECT_NE(ended.err.find("48 kept"), std::string::npos) << ended.err;
 }
 
+using ProgramNbce = Program;
+
+TEST_F(ProgramNbce, SaysWhichContextAnswered) {
+  const std::string a = write("a.txt", "Tom saw a big red ball."), b = write("b.txt", "Lily liked the park. " + tale(3));
+  const Words words{"generate", "-m", stories, "--nbce", "max:beta=1", "--context", a, "--context", b, "-p", "Once", "-n", "20"};
+  const Ended ended = run(words + Words{"--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const Json json = ended.json(), nbce = json["nbce"];
+  EXPECT_EQ(nbce["setting"], "max:beta=1,eta=0.1,top_p=0.95,tau=0.01");
+  ASSERT_EQ(nbce["contexts"].size(), 2U);
+  EXPECT_EQ(nbce["contexts"][0]["name"], "a.txt");
+  EXPECT_EQ(nbce["contexts"][1]["begins"].get<std::string>().rfind("Lily liked", 0), 0U);
+  EXPECT_EQ(nbce["contexts"][0]["answered"].get<int64_t>() + nbce["contexts"][1]["answered"].get<int64_t>(), 20);
+  ASSERT_EQ(nbce["tokens"].size(), json["ids"].size());
+  std::string text;
+  for (const auto& token : nbce["tokens"]) text += token["text"];
+  EXPECT_EQ(text, json["text"]);
+  EXPECT_NE(ended.err.find("a.txt"), std::string::npos) << ended.err;
+  EXPECT_EQ(run(words + Words{"-q"}).err, "");
+}
+
+TEST_F(ProgramNbce, ALongFileIsCut) {
+  const auto contexts = [&](const Words& more) {
+    const Ended ended =
+        run(Words{"generate", "-m", stories, "--nbce", "--context", book, "-p", "Lily", "-n", "4", "--json", "-"} + more);
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended.json()["nbce"]["contexts"];
+  };
+  const Json usual = contexts({});
+  EXPECT_GT(usual.size(), 3U);
+  EXPECT_EQ(usual[1]["name"].get<std::string>().rfind("book.txt 2/", 0), 0U) << usual[1]["name"];
+  for (const auto& one : usual) EXPECT_LE(one["tokens"], 512 / 4 + 8) << "a quarter of the trained length, and the question";
+  EXPECT_EQ(contexts({"--context-tokens", "4k"}).size(), 1U);
+  EXPECT_GT(contexts({"--context-tokens", "32"}).size(), usual.size());
+}
+
+TEST_F(ProgramNbce, OneContextWithoutBetaIsThePromptAfterIt) {
+  const std::string text = tale(5);
+  const Words more{"-n", "12", "--temp", "0", "--json", "-"};
+  const Json nbce =
+      run(Words{"generate", "-m", stories, "--nbce", "entropy:beta=0", "--context", write("c.txt", text), "-p", "Lily"} + more)
+          .json();
+  const Json plain = run(Words{"generate", "-m", stories, "-p", text.substr(0, text.size() - 1) + "\n\nLily"} + more).json();
+  EXPECT_EQ(nbce["ids"], plain["ids"]);
+}
+
 using ProgramResume = Program;
 
 std::map<std::string, std::string> tensors(const std::string& path) {

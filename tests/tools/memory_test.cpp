@@ -60,7 +60,8 @@ TEST_F(ProgramMemory, ABudgetIsRefusedAtOnceOrHeld) {
   const Ended held = run({"read", book, "-m", model, "--mem-budget", "1G", "--json", "-", "-q"});
   ASSERT_EQ(held.status, 0) << held.err;
   EXPECT_LE(held.json()["rss_peak_bytes"].get<int64_t>(), int64_t{1} << 30);
-  expect_error({"read", book, "-m", smollm, "--mem-budget", "500M", "--attention", "full"}, {"is not enough", "--attention streaming"});
+  expect_error({"read", book, "-m", smollm, "--mem-budget", "500M", "--attention", "full"},
+               {"is not enough", "--attention streaming"});
 }
 
 TEST_F(ProgramMemory, TheReportShowsGatesAndWhatTheMemoryIsWorth) {
@@ -75,10 +76,12 @@ TEST_F(ProgramMemory, TheReportShowsGatesAndWhatTheMemoryIsWorth) {
 
 TEST_F(ProgramMemory, WhatDoesNotFitIsRefused) {
   ASSERT_EQ(run({"read", book, "-m", model, "--max-tokens", "300", "--save", at("s"), "-q"}).status, 0);
-  expect_error({"read", write("other.txt", "Another text. " + tale(60)), "-m", model, "--state", at("s")}, {"not the first ones of other.txt"});
+  expect_error({"read", write("other.txt", "Another text. " + tale(60)), "-m", model, "--state", at("s")},
+               {"not the first ones of other.txt"});
   expect_error({"read", book, "-m", model, "--max-tokens", "200", "--state", at("s")}, {"has read 300 tokens"});
   expect_error({"read", book, "-m", llama, "--state", at("s")}, {"was made with the model"});
-  expect_error({"read", book, "-m", model, "--state", at("s"), "--attention", "infini:segment=16"}, {"was read with", "asked for is"});
+  expect_error({"read", book, "-m", model, "--state", at("s"), "--attention", "infini:segment=16"},
+               {"was read with", "asked for is"});
   expect_error({"read", book, "-m", model, "--save-every", "10"}, {"--save-every needs a file"});
   expect_error({"read", book, "-m", llama, "--attention", "infini"}, {"has no gates for a memory", "--add-infini"});
   expect_error({"read", book, "-m", model, "--attention", "infini:segment=0"}, {"segment must be at least 1; got 0"});

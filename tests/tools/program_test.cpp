@@ -82,6 +82,9 @@ TEST_F(ProgramPages, GenerateSaysWhatItWrites) {
   auto all = fields_of(text.json());
   EXPECT_EQ(all.count("messages"), 0U);
   all.merge(fields_of(chat.json()));
+  const Ended nbce = run({"generate", "-m", stories, "--nbce", "--context", book, "-p", "Lily", "-n", "3", "--json", "-"});
+  ASSERT_EQ(nbce.status, 0) << nbce.err;
+  all.merge(fields_of(nbce.json()));
   EXPECT_EQ(all, documented("generate"));
   EXPECT_EQ(text.json()["ids"].size(), 3U);
   EXPECT_EQ(text.json()["end"], "length");
@@ -149,6 +152,14 @@ TEST_F(ProgramPages, EvalSaysWhatItWrites) {
   ASSERT_EQ(repeat.status, 0) << repeat.err;
   auto all = fields_of(passkey.json());
   all.merge(fields_of(repeat.json()));
+  const std::string set =
+      R"({"documents": [{"name": "a", "text": "Tom saw the sun."}, {"name": "b", "text": "Lily liked the park."}],
+    "questions": [{"question": "Who?", "answers": ["a", "e", "i", "o", " "], "document": 1}]})";
+  const Ended questions = run({"eval", "questions", write("q.json", set), "-m", stories, "--methods", "none,auto", "--nbce",
+                               "entropy", "--nbce", "sum", "-q", "--json", "-"});
+  ASSERT_EQ(questions.status, 0) << questions.err;
+  EXPECT_EQ(questions.json()["rows"].size(), 7U);
+  all.merge(fields_of(questions.json()));
   EXPECT_EQ(all, documented("eval"));
   EXPECT_EQ(passkey.json()["rows"].size(), 2U);
   EXPECT_EQ(passkey.json()["rows"][0]["tried"], 2);
