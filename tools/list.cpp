@@ -1,5 +1,6 @@
 // longview list: models, positions, attention methods, kernels; with --markdown the page docs/methods.md.
 #include "longview/base/text_format.h"
+#include "longview/model/footprint.h"
 #include "tools/program.h"
 
 namespace longview::tools {
@@ -12,10 +13,13 @@ struct ListCommand : SharedOptions {
 
 struct Row {
   std::string kind, name, source, summary, remembers;
+  Footprint footprint = {};
 };
 
+constexpr int64_t kFootprintTokens = 65000;  // of the text in the footprints: what the paper's Memorizing Transformer keeps
+
 const std::vector<std::string>& kinds() {
-  static const std::vector<std::string> all{"models", "positions", "attention", "kernels"};
+  static const std::vector<std::string> all{"models", "positions", "attention", "kernels", "footprints"};
   return all;
 }
 
@@ -36,6 +40,36 @@ std::vector<Row> rows_of(const std::string& what) {
   if (wants("kernels"))
     for (const auto& kernel : kernels::infini_kernels())
       out.push_back({"kernels", "infini." + std::string(kernel.name), "", std::string(kernel.summary), ""});
+  if (wants("footprints"))
+    for (const auto& preset : presets())
+      for (const auto& footprint : footprints(preset, kFootprintTokens))
+        out.push_back({"footprints", std::string(preset.name), std::string(preset.source), footprint.method, "", footprint});
+  return out;
+}
+
+/// Values a text of 65,000 tokens leaves behind, by model and method; times: that of the Memorizing Transformer over it.
+TextTable footprint_table(const std::vector<Row>& rows) {
+  TextTable out{{{"model", TextTable::Align::left},
+                 {"method", TextTable::Align::left},
+                 {"values"},
+                 {"times less"},
+                 {"with the segment"},
+                 {"times less"},
+                 {"formula", TextTable::Align::left}},
+                {}};
+  for (const auto& row : rows) {
+    if (row.kind != "footprints") continue;
+    const auto memorizing = std::find_if(rows.begin(), rows.end(), [&](const Row& other) {
+      return other.name == row.name && other.footprint.method == "memorizing";
+    });
+    const auto &f = row.footprint, &m = memorizing->footprint;
+    const auto times = [](int64_t more, int64_t less) {
+      return fmt::format("{:.1f}", static_cast<double>(more) / static_cast<double>(less));
+    };
+    out.rows.push_back({row.name, f.method, with_commas(f.values), times(m.values, f.values),
+                        with_commas(f.values + f.local_values), times(m.values + m.local_values, f.values + f.local_values),
+                        f.formula});
+  }
   return out;
 }
 
@@ -83,6 +117,7 @@ std::string markdown() {
 }
 
 std::string words(const std::vector<Row>& rows, const std::string& kind) {
+  if (kind == "footprints") return "footprints: values carried through a text of 65,000 tokens\n" + footprint_table(rows).text();
   TextTable table{{{"", TextTable::Align::left}, {"", TextTable::Align::left}, {"", TextTable::Align::left}}, {}};
   for (const auto& row : rows) {
     if (row.kind != kind) continue;
@@ -94,6 +129,9 @@ std::string words(const std::vector<Row>& rows, const std::string& kind) {
 
 Json json_of(const Row& row) {
   if (row.kind == "models") return {{"name", row.name}, {"path", row.source}};
+  if (row.kind == "footprints")
+    return {{"model", row.name},          {"method", row.footprint.method}, {"formula", row.footprint.formula},
+            {"tokens", kFootprintTokens}, {"values", row.footprint.values}, {"local_values", row.footprint.local_values}};
   Json out{{"name", row.name}, {"summary", row.summary}};
   if (row.kind != "kernels") out["source"] = row.source;
   if (row.kind == "attention") out["remembers"] = row.remembers;
@@ -125,8 +163,8 @@ void list(const ListCommand& command) {
 
 void add_list(CLI::App& program) {
   auto command = std::make_shared<ListCommand>();
-  auto* app = program.add_subcommand("list", "models, methods and kernels, with their papers");
-  app->add_option("what", command->what, "all, models, positions, attention or kernels")->type_name("WHAT");
+  auto* app = program.add_subcommand("list", "models, methods and kernels, with their papers; what each method's memory holds");
+  app->add_option("what", command->what, "all, models, positions, attention, kernels or footprints")->type_name("WHAT");
   app->add_flag("--markdown", command->is_markdown, "the methods as the page docs/methods.md");
   add_json_option(*app, *command);
   app->callback([command] { list(*command); });

@@ -153,18 +153,6 @@ TEST(InfiniSettings, AreRefusedWithTheReason) {
   EXPECT_EQ(make_attention("infini:segment=20,layers=1", kRotary)->at(0).setting, "window:window=20");
 }
 
-/// The tiny model with gates, as a checkpoint with a memory has them.
-Checkpoint with_gates(double beta) {
-  Checkpoint out = tiny_checkpoint();
-  out.config.memory_gate = "tanh", out.config.attention = "infini:segment=32";
-  const auto values = std::make_shared<std::vector<float>>(static_cast<size_t>(out.config.heads), static_cast<float>(beta));
-  const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(values->data()), values->size() * sizeof(float));
-  for (int64_t layer = 0; layer < out.config.layers; ++layer)
-    out.tensors[fmt::format("model.layers.{}.self_attn.memory_gate", layer)] = {{out.config.heads}, BlockType::f32, bytes, nullptr};
-  out.tensors["(kept)"] = {{}, BlockType::f32, {}, values};
-  return out;
-}
-
 Tensor read(const Transformer& model, const char* attention, const std::vector<int64_t>& cuts) {
   const Method method = model.method("", attention);
   const auto ids = some_ids(200);
@@ -180,7 +168,7 @@ Tensor read(const Transformer& model, const char* attention, const std::vector<i
 }
 
 TEST(InfiniModel, AGateThatIsClosedChangesNothing) {
-  const Checkpoint closed = with_gates(0), open = with_gates(0.5);
+  const Checkpoint closed = gated_checkpoint(0), open = gated_checkpoint(0.5);
   const Transformer model(closed), other(open);
   EXPECT_TRUE(same_bits(read(model, "", {200}), read(tiny_model(), "infini:segment=32,memory=off", {200})));
   EXPECT_TRUE(same_bits(read(other, "full", {200}), read(tiny_model(), "full", {200})));
@@ -190,8 +178,7 @@ TEST(InfiniModel, AGateThatIsClosedChangesNothing) {
 }
 
 TEST(InfiniModel, ReadsInChunksAsAtOnce) {
-  const Checkpoint open = with_gates(0.5);
-  const Transformer model(open);
+  const Transformer& model = gated_model();
   const Tensor whole = read(model, "", {200});
   for (const auto& cuts : {testing::pieces(200, 32), testing::pieces(200, 7), {199, 1}})
     EXPECT_LT(largest_difference(read(model, "", cuts), whole), 1e-4);
