@@ -31,5 +31,29 @@ TEST(Memory, AMillionTokensNeedNoMoreThanTheFirstHundredThousand) {
   EXPECT_LT(most - at_a_tenth, kGrowth) << "from " << at_a_tenth << " bytes at a tenth";
 }
 
+/// Every bounded method, with settings that fill early: a tenth of the text is enough to see growth a token.
+TEST(Memory, StaysWhereItIsForEveryBoundedMethod) {
+  constexpr int64_t kTokens = 1 << 17, kGrowth = 8 << 20;
+  const std::vector<Id> ids = some_ids(1 << 14);
+  const Transformer& model = testing::gated_model();
+  for (const auto& entry : attentions()) {
+    SCOPED_TRACE(std::string(entry.name));
+    const Method method = model.method("rope", entry.name);
+    if (!method.attention->bound()) continue;
+    int64_t at_a_tenth = 0, most = 0;
+    Session session;
+    const auto progress = [&](int64_t tokens, double) {
+      if (tokens < kTokens / 10) return true;
+      if (at_a_tenth == 0) at_a_tenth = rss_bytes();
+      most = std::max(most, rss_bytes());
+      return true;
+    };
+    Reader reader(model, method, {.chunk = 512, .edges = {}, .progress = progress}, session);
+    for (int64_t read = 0; read < kTokens; read += static_cast<int64_t>(ids.size())) reader.read(ids);
+    EXPECT_EQ(reader.finish().tokens, kTokens);
+    EXPECT_LT(most - at_a_tenth, kGrowth) << "from " << at_a_tenth << " bytes at a tenth";
+  }
+}
+
 }  // namespace
 }  // namespace longview

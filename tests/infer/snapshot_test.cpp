@@ -128,6 +128,14 @@ class Snapshot : public ::testing::Test {
   const Method method = tiny_model().method("rope", "streaming:window=8,sinks=2");
 };
 
+TEST_F(Snapshot, AStateThatIsNotFiniteIsRefused) {
+  Session session = session_after(method, 5);
+  Tensor& k = session.state.layers[1].tensors.at("k");
+  k = k.clone(), k.flatten()[3].fill_(NAN);
+  save(path, session, method);
+  EXPECT_NE(error_of([&] { load(path); }).find("tensor 'layer.0001.k' has values that are not finite"), std::string::npos);
+}
+
 TEST_F(Snapshot, AFlippedBitIsSeenWhereverItIs) {
   const size_t bits = bytes().size() * 8;
   for (size_t bit = 0; bit < bits; ++bit) {
