@@ -99,19 +99,20 @@ The same setting has the same name everywhere: `factor` is how many times longer
 length in tokens that the model was trained for before any scaling, `base` the rotary base (left out: the checkpoint's), `window` the
 tokens that are kept or seen, `sinks` how many of them are the first of the text. `none` as a position is the checkpoint's rotation
 unscaled. Values that depend on the model are shown for one trained for 2,048 tokens.
+
+What is reached past the trained length is what was measured on one small model trained for 8,192 tokens, not trained further, with full
+attention: docs/results/recall.md and docs/results/extend.md.
 )";
 
 std::string markdown() {
   std::string out = kIntroduction;
   for (const std::string kind : {"positions", "attention"}) {
     out += fmt::format("\n## {}\n\n", kind == "positions" ? "Positions: `--rope-scaling`" : "Attention: `--attention`");
-    out += kind == "positions" ? "| name | what it does | settings | source |\n|---|---|---|---|\n"
-                               : "| name | what a token sees | what is remembered | settings | source |\n|---|---|---|---|---|\n";
-    for (const auto& row : rows_of(kind)) {
-      out += fmt::format("| `{}` | {} ", row.name, row.summary);
-      if (kind == "attention") out += fmt::format("| {} ", row.remembers);
-      out += fmt::format("| {} | {} |\n", settings_text(row), row.source);
-    }
+    out += kind == "positions" ? "| name | what it does | what is reached past the trained length | settings | source |\n"
+                               : "| name | what a token sees | what is remembered | settings | source |\n";
+    out += "|---|---|---|---|---|\n";
+    for (const auto& row : rows_of(kind))
+      out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.name, row.summary, row.remembers, settings_text(row), row.source);
   }
   return out;
 }
@@ -133,8 +134,7 @@ Json json_of(const Row& row) {
     return {{"model", row.name},          {"method", row.footprint.method}, {"formula", row.footprint.formula},
             {"tokens", kFootprintTokens}, {"values", row.footprint.values}, {"local_values", row.footprint.local_values}};
   Json out{{"name", row.name}, {"summary", row.summary}};
-  if (row.kind != "kernels") out["source"] = row.source;
-  if (row.kind == "attention") out["remembers"] = row.remembers;
+  if (row.kind != "kernels") out["source"] = row.source, out["remembers"] = row.remembers;
   return out;
 }
 
