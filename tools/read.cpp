@@ -173,7 +173,7 @@ void read(const ReadCommand& command) {
     names += (names.empty() ? "" : ", ") + text.name;
     for (const auto& method : methods) {
       if (interrupted() && !shown.empty()) break;
-      Reading done = read_one(command, opened, method, text, std::move(begun));
+      Reading done = read_one(command, opened, method, text, std::exchange(begun, {}));
       if (groups.size() > 1) done.run.label = text.name + ": " + done.run.label;
       if (memory.empty()) memory = done.memory;
       shown.push_back(done.run);
