@@ -1,6 +1,8 @@
 // Tables, JSON and report sections of a memory.
 #include "tools/memory.h"
 
+#include <array>
+
 #include "longview/base/text_format.h"
 
 namespace longview::tools {
@@ -8,13 +10,18 @@ namespace {
 
 struct Gates {
   double least = 0, mean = 0, most = 0;
-  int64_t shut = 0, open = 0;  // heads with |g| < 0.1 and > 0.9
+  std::array<int64_t, 5> heads{};  // with |g| up to each of kEdges, and beyond
 };
 
+constexpr std::array kEdges{0.1, 0.3, 0.7, 0.9};
+constexpr std::array kBins{"< 0.1", "0.1-0.3", "0.3-0.7", "0.7-0.9", "> 0.9"};
+
 Gates gates_of(const Tensor& g) {
-  const Tensor size = g.abs();
-  return {g.min().item<double>(), g.mean().item<double>(), g.max().item<double>(), (size < 0.1).sum().item<int64_t>(),
-          (size > 0.9).sum().item<int64_t>()};
+  Gates out{g.min().item<double>(), g.mean().item<double>(), g.max().item<double>()};
+  const Tensor size = g.abs().to(at::kCPU, at::kDouble);  // [H]
+  for (int64_t h = 0; h < size.numel(); ++h)
+    ++out.heads[static_cast<size_t>(std::upper_bound(kEdges.begin(), kEdges.end(), size[h].item<double>()) - kEdges.begin())];
+  return out;
 }
 
 }  // namespace
@@ -47,18 +54,20 @@ Method without_memory(const Method& method, const Transformer& model) {
 
 std::string memory_text(const std::vector<MemoryFill>& layers, const Transformer* model) {
   TextTable table{{{"layer"}, {"mean z"}, {"spread"}, {"|M| / z"}}, {}};
-  if (model != nullptr) table.columns.insert(table.columns.end(), {{"gates from"}, {"mean"}, {"to"}, {"shut"}, {"open"}});
+  if (model != nullptr) table.columns.insert(table.columns.end(), {{"gates from"}, {"mean"}, {"to"}, {"heads"}});
   for (const auto& layer : layers) {
     std::vector<std::string> row{fmt::format("{}", layer.layer), with_commas(layer.z_mean, 1),
                                  fmt::format("{:.2f}", layer.z_spread), fmt::format("{:.2f}", layer.norm)};
     if (model != nullptr) {
       const Gates gates = gates_of(model->memory_gate(layer.layer));
       for (const double g : {gates.least, gates.mean, gates.most}) row.push_back(fmt::format("{:.3f}", g));
-      row.push_back(fmt::format("{}", gates.shut)), row.push_back(fmt::format("{}", gates.open));
+      std::string heads;
+      for (const int64_t count : gates.heads) heads += fmt::format("{}{}", heads.empty() ? "" : " ", count);
+      row.push_back(heads);
     }
     table.rows.push_back(std::move(row));
   }
-  return table.text();
+  return table.text() + (model == nullptr ? "" : "  heads: how many have |g| < 0.1, to 0.3, to 0.7, to 0.9, above\n");
 }
 
 Json memory_json(const std::vector<MemoryFill>& layers, const Transformer* model) {
@@ -82,12 +91,15 @@ Json memory_json(const std::vector<MemorySample>& samples) {
 
 std::vector<Section> memory_sections(const Transformer& model, const std::vector<MemorySample>& samples) {
   Table gates;
-  gates.caption = "The memory's share g in the heads of each layer: shut below 0.1, open above 0.9";
-  gates.columns = {{"layer", true}, {"least", true}, {"mean", true}, {"most", true}, {"shut", true}, {"open", true}};
+  gates.caption = "The memory's share g in the heads of each layer, and how many heads have |g| of that size";
+  gates.columns = {{"layer", true}, {"least", true}, {"mean", true}, {"most", true}};
+  for (const char* bin : kBins) gates.columns.push_back({bin, true});
   for (int64_t layer = 0; layer < model.config().layers; ++layer) {
     const Gates g = gates_of(model.memory_gate(layer));
-    gates.rows.push_back({fmt::format("{}", layer), fmt::format("{:.3f}", g.least), fmt::format("{:.3f}", g.mean),
-                          fmt::format("{:.3f}", g.most), fmt::format("{}", g.shut), fmt::format("{}", g.open)});
+    std::vector<Cell> row{fmt::format("{}", layer), fmt::format("{:.3f}", g.least), fmt::format("{:.3f}", g.mean),
+                          fmt::format("{:.3f}", g.most)};
+    for (const int64_t heads : g.heads) row.emplace_back(fmt::format("{}", heads));
+    gates.rows.push_back(std::move(row));
   }
   Plot norm;
   norm.title = "What a query finds";

@@ -8,7 +8,10 @@ namespace {
 struct EnoughTokens {};
 
 std::string remembers(const Method& method) {
-  return std::string(find(attentions(), "attention", parse_setting(method.attention->setting).name).remembers);
+  const Setting setting = parse_setting(method.attention->setting);
+  const auto memory = setting.values.find("memory");
+  if (memory != setting.values.end() && memory->second == "off") return "what is in view only: the memory is off";
+  return std::string(find(attentions(), "attention", setting.name).remembers);
 }
 
 /// Resident memory after a tenth of the text and at its end: whether reading takes more the longer the text is.

@@ -6,6 +6,8 @@ linear, yarn, llama3   factor 4 from 8,192 (llama3: low 1, high 4); the text com
 longrope   a short list of ones and a long one, in one call without a cache: transformers chooses the list for each call by its last
            position, so chunks would leave keys of the short list in the cache
 dynamic    factor 1 (the base follows the length), in one call without a cache: every key is turned by the base of the whole length
+yarn64, llama364, longrope64, dynamic64   the same with angles (position times frequency) in float64: in float32, as transformers has
+           them, they are wrong by up to 5e-4 radians at these positions
 stale      dynamic in chunks of 1,024 through transformers' cache, where each key stays turned by the base of the chunk it came in
 
 Writes long_logits.safetensors (of each method the last rows at some columns, their largest logits and log-sum-exps, and the whole
@@ -31,7 +33,21 @@ METHODS = {
     "dynamic": {"rope_type": "dynamic", "factor": 1.0},
     "stale": {"rope_type": "dynamic", "factor": 1.0},
 }
-IN_ONE_CALL = ("longrope", "dynamic")
+METHODS |= {f"{name}64": METHODS[name] for name in ("yarn", "llama3", "longrope", "dynamic")}
+IN_ONE_CALL = ("longrope", "longrope64", "dynamic", "dynamic64")
+
+
+def with_exact_angles(rotary):
+    """The rotation with its own float32 frequencies and float64 angles."""
+    plain = rotary.forward
+
+    def forward(x, position_ids):
+        plain(x, position_ids)                                       # chooses the frequencies where they follow the length
+        angles = position_ids[..., None].double() * rotary.inv_freq.double()
+        both = torch.cat((angles, angles), -1)
+        return (both.cos() * rotary.attention_scaling).float(), (both.sin() * rotary.attention_scaling).float()
+
+    rotary.forward = forward
 
 
 def rotate_by(model, method):
@@ -42,6 +58,8 @@ def rotate_by(model, method):
         config["max_position_embeddings"] = 4 * TRAINED
     scaled = transformers.LlamaConfig(**{k: v for k, v in config.items() if k != "model_type"})
     model.model.rotary_emb = type(model.model.rotary_emb)(scaled)
+    if method.endswith("64"):
+        with_exact_angles(model.model.rotary_emb)
 
 
 def states(model, ids, method):

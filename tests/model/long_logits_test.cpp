@@ -34,6 +34,18 @@ const std::map<std::string, Ours> kMethods{
     {"dynamic", {"dynamic:factor=1", true}},
 };
 
+/// transformers keeps frequencies in f32: the same frequencies for ours.
+class InF32 final : public Position {
+ public:
+  explicit InF32(std::shared_ptr<const Position> of) : Position(of->rotary()), of_(std::move(of)) { setting = of_->setting; }
+  Tensor theta(int64_t length) const override { return of_->theta(length).to(at::kFloat).to(at::kDouble); }
+  Tensor scale(const Tensor& i, int64_t length) const override { return of_->scale(i, length); }
+  Pieces pieces() const override { return of_->pieces(); }
+
+ private:
+  std::shared_ptr<const Position> of_;
+};
+
 struct LongLogits : ::testing::Test {
   const Json notes = parse_json(read_text(LONGVIEW_GOLDEN "/long_logits.json"), "long_logits.json");
   const std::map<std::string, Tensor> golden = testing::golden_tensors(LONGVIEW_GOLDEN "/long_logits.safetensors");
@@ -44,6 +56,10 @@ struct LongLogits : ::testing::Test {
     LV_CHECK(ids.size() >= tokens, "[test] the book has only {} tokens", ids.size());
     ids.resize(tokens);
     return ids;
+  }
+
+  bool notes_have(const std::string& name) const {
+    return std::any_of(notes["methods"].begin(), notes["methods"].end(), [&](const Json& one) { return one["method"] == name; });
   }
 
   /// Largest difference of the last rows' logits, and the KL divergence of the last row.
@@ -69,8 +85,10 @@ TEST_F(LongLogits, AgreeWithTransformers) {
     const auto name = wanted["method"].get<std::string>();
     if (name == "stale") continue;  // what transformers' cache makes of dynamic: docs/results/transformers.md
     SCOPED_TRACE(name);
-    const Ours& ours = kMethods.at(name);
-    const Method method = model.method(ours.position, "full");
+    const bool has_exact_angles = name.ends_with("64");
+    const Ours& ours = kMethods.at(has_exact_angles ? name.substr(0, name.size() - 2) : name);
+    Method method = model.method(ours.position, "full");
+    if (has_exact_angles) method.position = std::make_shared<InF32>(method.position);
     const int64_t chunk = ours.in_one_segment ? T : notes["chunk"].get<int64_t>(), start = (T - 1) / chunk * chunk;
     Session session;
     feed(model, method, std::span(ids).first(static_cast<size_t>(start)), chunk, session);
@@ -78,7 +96,9 @@ TEST_F(LongLogits, AgreeWithTransformers) {
     const Tensor rows = model.logits(hidden.narrow(0, hidden.size(0) - 4, 4));  // [4,V]
     const auto [largest, divergence] = compare(name, rows);
     fmt::print("{:9} largest difference {:.2e}, KL {:.2e}\n", name, largest, divergence);
-    EXPECT_LT(largest, 1e-3);
+    const bool is_exact =
+        has_exact_angles || !notes_have(name + "64");  // else its angles are off by up to 5e-4 radians, and logits with them
+    EXPECT_LT(largest, is_exact ? 1e-3 : 2e-3);
     EXPECT_LT(divergence, 1e-6);
     for (const auto& bucket : wanted["buckets"]) {  // of the positions that the last segment predicts
       const auto from = bucket["from"].get<int64_t>(), to = bucket["to"].get<int64_t>();
