@@ -52,13 +52,4 @@ std::shared_ptr<const Attention> make_attention(std::string_view setting, const 
 /// Why the two do not go together; "": they do.
 std::string refusal(const Attention& attention, const Position& position);
 
-std::shared_ptr<const Attention> make_full(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_infini(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_infini_overlap(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_infini_streaming(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_lm_infinite(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_streaming(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_super_baseline(const Setting&, const Rotary&);
-std::shared_ptr<const Attention> make_window(const Setting&, const Rotary&);
-
 }  // namespace longview

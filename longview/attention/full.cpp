@@ -1,5 +1,6 @@
 // Full causal attention (arXiv:1706.03762): query i sees every key j <= i. The state grows with the text.
 #include "longview/attention/kv.h"
+#include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 
 namespace longview {

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "longview/attention/kv.h"
+#include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 #include "longview/kernels/infini.h"
 

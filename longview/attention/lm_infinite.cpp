@@ -1,6 +1,7 @@
 // LM-Infinite (arXiv:2308.16137): a query sees the first `globals` tokens and the last `window` ones, and no distance is larger than
 // the cap.   d(i,j) = min(i - j, cap)
 #include "longview/attention/kv.h"
+#include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 
 namespace longview {

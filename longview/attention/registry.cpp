@@ -1,7 +1,7 @@
 // The attention methods, one line each, sorted by name.
 #include <array>
 
-#include "longview/attention/attention.h"
+#include "longview/attention/methods.h"
 
 namespace longview {
 namespace {

@@ -2,6 +2,7 @@
 // cache. A query at i >= window has place window - 1: among the recent tokens distances are true, to sink j it is window - 1 - j.
 //   cache(i) = {0 .. sinks-1} + {i - (window - sinks) + 1 .. i}
 #include "longview/attention/kv.h"
+#include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 
 namespace longview {

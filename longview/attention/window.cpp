@@ -1,6 +1,7 @@
 // Sliding-window attention (kexue.fm/archives/9431, arXiv:2310.06825): query i sees the keys j with 0 <= i - j < window. With the
 // trained length as window it is the "super baseline" of the former: every query sees as many tokens as in training.
 #include "longview/attention/kv.h"
+#include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 
 namespace longview {
