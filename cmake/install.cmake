@@ -11,3 +11,6 @@ configure_package_config_file(cmake/longviewConfig.cmake.in ${CMAKE_BINARY_DIR}/
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/longviewConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/longviewConfig.cmake ${CMAKE_BINARY_DIR}/longviewConfigVersion.cmake cmake/torch.cmake
   DESTINATION ${package})
+if(LONGVIEW_NVCC)
+  install(FILES ${CMAKE_BINARY_DIR}/liblongview_cuda.so DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()

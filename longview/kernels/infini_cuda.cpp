@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <filesystem>
+
 #include "longview/kernels/cuda/launches.h"
 #include "longview/kernels/infini_parts.h"
 
@@ -20,9 +22,18 @@ struct Library {
   std::string why;
 };
 
+void* open_library() {
+  constexpr const char* kName = "liblongview_cuda.so";
+  std::error_code none;
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
+  for (const auto& path : {folder / kName, folder / "../lib" / kName})
+    if (std::filesystem::exists(path, none)) return ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  return ::dlopen(kName, RTLD_NOW | RTLD_LOCAL);
+}
+
 const Library& library() {
   static const Library found = []() -> Library {
-    void* handle = ::dlopen("liblongview_cuda.so", RTLD_NOW | RTLD_LOCAL);
+    void* handle = open_library();
     if (handle == nullptr) return {nullptr, ::dlerror()};
     auto* get = reinterpret_cast<decltype(&longview_cuda_launches)>(::dlsym(handle, "longview_cuda_launches"));
     if (get == nullptr) return {nullptr, "liblongview_cuda.so is not longview's"};
