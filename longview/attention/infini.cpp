@@ -215,9 +215,11 @@ struct Infini final : Attention {
   /// Sums up what the segment will have written, as far as it was read; at its end the sum joins the memory.
   void fold(const Stretch& part, const Memory& memory, State& state) const {
     auto& tensors = state.tensors;
+    const int64_t begun = blocks(part, part.length() - part.count), done = blocks(part, part.length());
+    if (begun == done && part.length() < c.segment) return;
     const Tensor live =
         at::full({1, 1, 1}, memory.M.defined() ? 1.0 : 0.0, tensors.contains("k") ? tensors.at("k").options() : at::kFloat);
-    for (int64_t n = blocks(part, part.length() - part.count); n < blocks(part, part.length()); ++n) {
+    for (int64_t n = begun; n < done; ++n) {
       const int64_t first = n * kBlock, count = std::min(kBlock, part.fold - first);
       const Tensor k = tensors.at("k").narrow(2, first, count).contiguous(),
                    v = tensors.at("v").narrow(2, first, count).contiguous();

@@ -102,7 +102,6 @@ SnapshotInfo info_of(const Safetensors& content, const std::string& where) {
   info.checksum = needed(content, "checksum", where);
   for (const auto& [name, entry] : content.tensors)
     if (name.rfind("layer.", 0) == 0) info.state_bytes += static_cast<int64_t>(entry.bytes.size());
-  info.memory = memory_fill(memory_of(content, where));
   return info;
 }
 
@@ -135,7 +134,10 @@ void save_session(const std::filesystem::path& path, const Session& session, con
 
 SnapshotInfo read_snapshot_info(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return info_of(checked(file), path.string());
+  const Safetensors content = checked(file);
+  SnapshotInfo info = info_of(content, path.string());
+  info.memory = memory_fill(memory_of(content, path.string()));
+  return info;
 }
 
 Restored load_session(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint, at::Device device) {
@@ -165,6 +167,7 @@ Restored load_session(const std::filesystem::path& path, const ModelConfig& conf
   }
   LV_CHECK(out.session.hidden.defined() && out.session.hidden.size(1) == config.width, "[state] {} has no last hidden state",
            where);
+  out.info.memory = memory_fill(out.session.state);
   out.session.digest = std::stoull(out.info.token_digest, nullptr, 16);
   return out;
 }

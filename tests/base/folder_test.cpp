@@ -6,23 +6,14 @@
 
 #include "longview/base/check.h"
 #include "longview/base/file.h"
+#include "tests/temporary_folder.h"
 
 namespace longview {
 namespace {
 
 namespace fs = std::filesystem;
 
-class FolderTest : public ::testing::Test {
- protected:
-  fs::path root;
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "longview-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    root = name;
-  }
-  void TearDown() override { fs::remove_all(root); }
-  size_t entries() const { return static_cast<size_t>(std::distance(fs::directory_iterator(root), fs::directory_iterator{})); }
-};
+using FolderTest = testing::TemporaryFolder;
 
 using AtomicFolders = FolderTest;
 

@@ -8,6 +8,7 @@
 #include "longview/checkpoint/export.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tests/checkpoint/gguf_bytes.h"
+#include "tests/temporary_folder.h"
 
 namespace longview {
 namespace {
@@ -24,17 +25,7 @@ std::vector<float> weights_of(const StoredTensor& tensor) {
   return out;
 }
 
-class GgufExport : public ::testing::Test {
- protected:
-  fs::path root;
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "longview-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    root = name;
-  }
-  void TearDown() override { fs::remove_all(root); }
-  size_t entries() const { return static_cast<size_t>(std::distance(fs::directory_iterator(root), fs::directory_iterator{})); }
-};
+using GgufExport = testing::TemporaryFolder;
 
 // The golden GGUFs were written by gguf-py from the folders: rows of Q and K, names, keys and tokens must come out as there.
 TEST_F(GgufExport, GivesTheGgufOfTheSameFolder) {

@@ -10,6 +10,7 @@
 #include "longview/checkpoint/hf_config.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tests/checkpoint/gguf_bytes.h"
+#include "tests/temporary_folder.h"
 
 namespace longview {
 namespace {
@@ -37,17 +38,7 @@ std::vector<float> values(const StoredTensor& tensor) {
   return out;
 }
 
-class HfExport : public ::testing::Test {
- protected:
-  fs::path root;
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "longview-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    root = name;
-  }
-  void TearDown() override { fs::remove_all(root); }
-  size_t entries() const { return static_cast<size_t>(std::distance(fs::directory_iterator(root), fs::directory_iterator{})); }
-};
+using HfExport = testing::TemporaryFolder;
 
 TEST_F(HfExport, KeepsSizesAndTokenizer) {
   int n = 0;
