@@ -2,8 +2,8 @@
 
   recall.py [--depth 50] [--sort 16384] FILE...
 
-For each task a table of all methods with the sentence at one depth, sorted by the nats at one length, then one of the methods that were
-measured at several depths. Each cell: found/tried and the nats a token of the right answer.
+For each task a table of all methods with the sentence at one depth, sorted by the nats at one length: found/tried and the nats a token of
+the right answer. Then one of the methods that were measured at several depths: the nats at each, bold where the answer was right.
 """
 import argparse, json, re
 
@@ -40,6 +40,16 @@ def cell(of, length, depth):
     return f"{found}/{tried} {nats:.2f}"
 
 
+def by_depth(of, length, depths):
+    """The nats at every depth; bold where every prompt was answered right, a dash where nothing was measured."""
+    def one(depth):
+        if (length, depth) not in of:
+            return "-"
+        found, tried, nats = of[length, depth]
+        return f"**{nats:.2f}**" if found == tried else f"{nats:.2f}"
+    return " ".join(map(one, depths)) if any((length, d) in of for d in depths) else ""
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--depth", type=int, default=50)
@@ -54,14 +64,11 @@ def main():
         ordered = sorted(methods, key=place)
         print(f"{task}, depth {args.depth} %\n")
         table(["method"] + head, [[name(m)] + [cell(methods[m], n, args.depth) for n in lengths] for m in ordered])
-        rows = []
-        for m in ordered:
-            depths = sorted({depth for _, depth in methods[m]})
-            if len(depths) > 1:
-                rows += [[name(m), f"{d} %"] + [cell(methods[m], n, d) for n in lengths] for d in depths]
-        if rows:
-            print(f"{task}, by depth\n")
-            table(["method", "depth"] + head, rows)
+        several = [m for m in ordered if len({depth for _, depth in methods[m]}) > 1]
+        if several:
+            depths = sorted({depth for m in several for _, depth in methods[m]})
+            print(f"{task}, at depths {', '.join(map(str, depths))} %\n")
+            table(["method"] + head, [[name(m)] + [by_depth(methods[m], n, depths) for n in lengths] for m in several])
 
 
 if __name__ == "__main__":
