@@ -106,6 +106,7 @@ int main(int count, char** arguments) {
   add_compare(program);
   add_eval(program);
   add_explain(program);
+  add_train(program);
   add_bench(program);
   return run(program, count, arguments);
 }

@@ -96,5 +96,6 @@ void add_bench(CLI::App& program);
 void add_compare(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_explain(CLI::App& program);
+void add_train(CLI::App& program);
 
 }  // namespace longview::tools

@@ -112,7 +112,14 @@ struct Infini final : Attention {
     const int64_t T = x.q.size(2);
     if (T == 0) return {at::empty_like(x.q), std::move(state)};
     std::vector<Tensor> outs;
-    for (int64_t done = 0; done < T;) {
+    const int64_t whole = is_parallel(x, position, segment) ? T / c.segment * c.segment : 0;
+    LV_CHECK(whole == T || (!segment.write.defined() && !segment.document.defined()),
+             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks and no "
+             "overlap, and "
+             "plain rotary positions",
+             c.segment);
+    if (whole > 0) outs.push_back(attend_at_once(x, whole, position, segment, state));
+    for (int64_t done = whole; done < T;) {
       const Stretch part = part_at(segment.first + done, T - done);
       const auto cut = [&](const Tensor& y) { return y.narrow(2, done, part.count); };
       outs.push_back(read_part({cut(x.q), cut(x.k), cut(x.v), x.gate}, position, part, state));
@@ -120,6 +127,30 @@ struct Infini final : Attention {
     }
     state.seen = segment.first + T;
     return {outs.size() == 1 ? outs[0] : at::cat(outs, 2), std::move(state)};
+  }
+
+  /// Whether whole segments can be computed at once (kernels/infini.h), as training does, and reading on a GPU.
+  bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
+    const bool is_wanted = !x.q.is_cpu() || (c10::GradMode::is_enabled() && x.q.requires_grad());
+    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > 0 || segment.first % c.segment != 0) return false;
+    const Pieces& pieces = position.fused();
+    return pieces && pieces->size() == 1 && !(*pieces)[0].query.at && !(*pieces)[0].key.at &&
+           position.scale(at::arange(c.segment, at::kLong), c.segment).eq(1).all().item<bool>();
+  }
+
+  /// The first `count` tokens, whole segments.
+  Tensor attend_at_once(const Qkv& x, int64_t count, const Position& position, const Segment& segment, State& state) const {
+    const auto cut = [&](const Tensor& y) { return y.narrow(2, 0, count); };
+    kernels::InfiniOperands operands{.q = cut(x.q), .k = cut(x.k), .v = cut(x.v), .gate = x.gate};
+    operands.rotation = position.rotation(c.segment, {}, 0, c.segment, x.q.device());
+    operands.weight = segment.write, operands.document = segment.document;
+    if (const auto M = state.tensors.find("M"); M != state.tensors.end())
+      operands.memory = {M->second, state.tensors.at("z"),
+                         at::full({x.q.size(0)}, static_cast<double>(segment.first), M->second.options())};
+    const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
+    const auto out = kernels::infini(operands, {c.segment, rules, empty});
+    state.tensors["M"] = out.memory.M, state.tensors["z"] = out.memory.z;
+    return out.out;
   }
 
   State rewound(State state, int64_t count) const override {

@@ -6,7 +6,8 @@
 namespace longview {
 
 /// past [B,G,n,D] (or undefined) followed by fresh [B,G,T,D]. Takes `past` by value: when it was the only holder of its memory and
-/// there is room behind it, nothing is moved; else both go to new memory with room for `spare` more tokens.
+/// there is room behind it, nothing is moved; else both go to new memory with room for `spare` more tokens. Where gradients are asked for,
+/// nothing is written in place.
 Tensor appended(Tensor past, const Tensor& fresh, int64_t spare);
 
 /// The last `count` tokens of x [B,G,n,D], a view.

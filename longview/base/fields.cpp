@@ -54,4 +54,10 @@ std::string setting_text(std::string_view name, const std::vector<FieldText>& fi
   return out;
 }
 
+bool to_bool(std::string_view where, std::string_view key, std::string_view text) {
+  const bool is_true = text == "true" || text == "1";
+  LV_CHECK(is_true || text == "false" || text == "0", "[{}] {} must be true or false; got '{}'", where, key, text);
+  return is_true;
+}
+
 }  // namespace longview

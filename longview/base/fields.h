@@ -36,6 +36,7 @@ struct FieldText {
 /// Text to value; throws "[where] key must be a whole number; got 'x'". Whole numbers accept k, K, M and G as powers of 1024.
 int64_t to_int(std::string_view where, std::string_view key, std::string_view text);
 double to_real(std::string_view where, std::string_view key, std::string_view text);
+bool to_bool(std::string_view where, std::string_view key, std::string_view text);  // true, false, 1, 0
 
 /// The fields of a config as text, in their order.
 template <class Config>
@@ -64,6 +65,7 @@ Config with_values(Config config, const Setting& setting) {
     if (found == setting.values.end()) return;
     using T = std::decay_t<decltype(value)>;
     if constexpr (std::is_same_v<T, std::string>) value = found->second;
+    else if constexpr (std::is_same_v<T, bool>) value = to_bool(setting.name, name, found->second);
     else if constexpr (std::is_floating_point_v<T>) value = to_real(setting.name, name, found->second);
     else value = to_int(setting.name, name, found->second);
   });

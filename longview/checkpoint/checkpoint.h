@@ -18,8 +18,9 @@ namespace longview {
 struct StoredTensor {
   std::vector<int64_t> shape;
   BlockType type = BlockType::f32;
-  std::span<const uint8_t> bytes;     // in the mapped file
-  std::shared_ptr<const void> owner;  // keeps the mapping
+  std::span<const uint8_t> bytes;           // in the mapped file
+  std::shared_ptr<const void> owner = {};   // keeps the mapping; its pages are given back once they were read
+  std::shared_ptr<const void> values = {};  // keeps bytes that were made in memory, in place of a mapping
 };
 
 struct Checkpoint {

@@ -13,10 +13,20 @@ void check_plain(std::string_view where, const Tensor& x) {
            "[{}] needs contiguous f32 on the CPU; got {}", where, shape_text(x));
 }
 
+bool has_gradient(const Tensor& x) { return c10::GradMode::is_enabled() && x.requires_grad(); }
+
+/// Whether our loops serve it.
+bool is_plain(const Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat && !has_gradient(x); }
+
 }  // namespace
 
+Tensor add(Tensor x, const Tensor& y) {
+  if (has_gradient(x) || has_gradient(y)) return x + y;
+  return x.add_(y);
+}
+
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
-  if (!x.device().is_cpu()) return x * at::rsqrt(x.square().mean(-1, true) + epsilon) * weight;
+  if (!is_plain(x) || has_gradient(weight)) return at::rms_norm(x, {x.size(-1)}, weight.to(x.scalar_type()), epsilon);
   check_plain("rms_norm", x);
   const int64_t E = x.size(-1), rows = E > 0 ? x.numel() / E : 0;
   Tensor out = at::empty_like(x);  // [...,E]
@@ -29,7 +39,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
 }
 
 Tensor silu_times(Tensor gate, const Tensor& up) {
-  if (!gate.device().is_cpu()) return at::silu_(gate).mul_(up);
+  if (has_gradient(gate) || has_gradient(up)) return at::silu(gate) * up;
+  if (!is_plain(gate)) return at::silu_(gate).mul_(up);
   check_plain("silu_times", gate);
   check_plain("silu_times", up);
   const int64_t F = gate.size(-1), rows = F > 0 ? gate.numel() / F : 0;

@@ -104,30 +104,35 @@ Tensor sigma_backward(const Tensor& x, const Tensor& grad, const Tensor& weight,
   return out;
 }
 
-/// (q [B,G,S,R*N,D], k, v [B,G,S,N,D], local [B,G,S,R,N,D], gate [B,G,S,R] f32, M, z) -> (out as local, M and z at the end).
+/// x [B,G,S,N,D], each token as often as it is written: weight [B,G,S,N] or undefined.
+Tensor weighted(const Tensor& x, const Tensor& weight) { return weight.defined() ? x * weight.unsqueeze(-1) : x; }
+
+/// (q [B,G,S,R*N,D], k, v [B,G,S,N,D], local [B,G,S,R,N,D], gate [B,G,S,R] f32, M, z, weight [B,G,S,N] f32 or undefined) -> (out as
+/// local, M and z at the end).
 struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
   static variable_list forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& local,
-                               const Tensor& gate, const Tensor& M, const Tensor& z, bool is_training) {
+                               const Tensor& gate, const Tensor& M, const Tensor& z, const Tensor& weight, bool is_training) {
     const InTf32 guard(is_training);
     const Sizes n = sizes_of(local);
     Tensor Ms, zs;  // [B,G,S+1,D,D] [B,G,S+1,D]
     {
       const Tensor sk = sigma_of(k, {}).rows;  // [B,G,S,N,D]
-      Ms = prefix(M, at::matmul(sk.transpose(-1, -2), v.to(at::kFloat)), {});
-      zs = prefix(z, sum_rows(sk, {}), {});
+      Ms = prefix(M, at::matmul(sk.transpose(-1, -2), weighted(v.to(at::kFloat), weight)), {});
+      zs = prefix(z, sum_rows(sk, weight), {});
     }
     const Tensor before = Ms.narrow(2, 0, n.S), sums = zs.narrow(2, 0, n.S).contiguous();  // [B,G,S,D,D] [B,G,S,D]
     const auto [sq, c] = sigma_of(q, sums);
     const Tensor num = at::matmul(sq, before), out = at::empty_like(local);  // [B,G,S,R*N,D] [B,G,S,R,N,D]
     library().launches->mix(data(num), data(c), local.data_ptr(), data(gate), out.data_ptr(), n.rows(), n.N, n.D, stream_of(q));
-    context->save_for_backward({q, k, v, local, gate, Ms, zs});
+    context->save_for_backward({q, k, v, local, gate, Ms, zs, weight});
     return {out, Ms.select(2, n.S).clone(), zs.select(2, n.S).clone()};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const InTf32 guard(true);
     const auto saved = context->get_saved_variables();
-    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &local = saved[3], &gate = saved[4], &Ms = saved[5], &zs = saved[6];
+    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &local = saved[3], &gate = saved[4], &Ms = saved[5], &zs = saved[6],
+                 &weight = saved[7];
     const Sizes n = sizes_of(local);
     const Tensor before = Ms.narrow(2, 0, n.S), sums = zs.narrow(2, 0, n.S).contiguous();  // [B,G,S,D,D] [B,G,S,D]
     const auto or_zeros = [](const Tensor& grad, const Tensor& like) { return grad.defined() ? grad : at::zeros_like(like); };
@@ -142,9 +147,10 @@ struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
     const Tensor dz = suffix(or_zeros(grads[2], zs.select(2, 0)), sum_rows(sq, s), {});                          // [B,G,S+1,D]
     const Tensor d_q = sigma_backward(q, at::matmul(d_num, before.transpose(-1, -2)), s, sums);
     const Tensor after_M = dM.narrow(2, 1, n.S), after_z = dz.narrow(2, 1, n.S).contiguous();
-    const Tensor d_v = at::matmul(sigma_of(k, {}).rows, after_M).to(v.scalar_type());
-    const Tensor d_k = sigma_backward(k, at::matmul(v.to(at::kFloat), after_M.transpose(-1, -2)), {}, after_z);
-    return {d_q, d_k, d_v, d_local, d_gate.sum(-1), dM.select(2, 0), dz.select(2, 0), {}};
+    const Tensor d_v = weighted(at::matmul(sigma_of(k, {}).rows, after_M), weight).to(v.scalar_type());
+    const Tensor d_sk = weighted(at::matmul(v.to(at::kFloat), after_M.transpose(-1, -2)), weight);  // [B,G,S,N,D]
+    const Tensor d_k = sigma_backward(k, d_sk, weight, after_z);
+    return {d_q, d_k, d_v, d_local, d_gate.sum(-1), dM.select(2, 0), dz.select(2, 0), {}, {}};
   }
 };
 
@@ -156,7 +162,7 @@ std::string infini_cuda_refusal(const InfiniOperands& x, const InfiniRules& rule
     if (tensor->scalar_type() != at::kBFloat16) return "q, k and v are not bf16";
   if (rules.memory.write != WriteRule::linear || rules.memory.features != FeatureMap::elu1 || rules.memory.read != ReadRule::plain)
     return "only the linear rule with elu1 and plain reads is fused";
-  if (x.weight.defined() || x.document.defined()) return "weights and packed texts are not fused";
+  if (x.document.defined()) return "packed texts are not fused";
   if (x.q.size(2) == 0 || x.q.size(2) % rules.segment != 0) return "the text does not end with a segment";
   if (x.q.size(3) % 4 != 0) return "heads are not a multiple of 4 wide";
   return library().why;
@@ -168,14 +174,16 @@ InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
   const auto [S, q, k, v] = cut(x, N);
   const Tensor M = x.memory.M.defined() ? x.memory.M : at::zeros({B, G, D, D}, options);
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, D}, options);
-  const Tensor n = x.memory.n.defined() ? x.memory.n.to(options) : at::zeros({B}, options);    // [B]
-  const Tensor counts = n.unsqueeze(1) + static_cast<double>(N) * at::arange(S + 1, options);  // [B,S+1]
-  Tensor gate = x.gate.to(options).view({1, G, 1, R}).expand({B, G, S, R});                    // [B,G,S,R]
+  const Tensor n = x.memory.n.defined() ? x.memory.n.to(options) : at::zeros({B}, options);  // [B]
+  const Tensor weight = x.weight.defined() ? x.weight.to(options).view({B, 1, S, N}).expand({B, G, S, N}).contiguous() : Tensor();
+  const Tensor counts = weight.defined() ? at::cat({n.unsqueeze(1), x.weight.to(options).view({B, S, N}).sum(-1)}, 1).cumsum(1)
+                                         : n.unsqueeze(1) + static_cast<double>(N) * at::arange(S + 1, options);  // [B,S+1]
+  Tensor gate = x.gate.to(options).view({1, G, 1, R}).expand({B, G, S, R});                                       // [B,G,S,R]
   if (rules.empty == EmptyMemory::bypass) gate = gate * (counts.narrow(1, 0, S) > 0).view({B, 1, S, 1});
   const Tensor local = attend_inside(q, k, v, x).contiguous();  // [B,G,S,R,N,D]
-  const bool is_training = at::GradMode::is_enabled() && (x.q.requires_grad() || x.k.requires_grad() || x.v.requires_grad());
+  const bool is_training = c10::GradMode::is_enabled() && (x.q.requires_grad() || x.k.requires_grad() || x.v.requires_grad());
   const auto out = ReadWriteMix::apply(q.reshape({B, G, S, R * N, D}).contiguous(), k.contiguous(), v.contiguous(), local,
-                                       gate.contiguous(), M, z, is_training);
+                                       gate.contiguous(), M, z, weight, is_training);
   return {joined(out[0], T), {out[1], out[2], counts.select(1, S)}};
 }
 

@@ -128,12 +128,16 @@ Weight pack(const Tensor& dense) {
               [](int64_t r) { return r; });
 }
 
+Weight unpacked(const Tensor& dense) {
+  Shapes("linear")("weight", dense, "O I");
+  Weight weight;
+  weight.outputs = dense.size(0), weight.inputs = dense.size(1), weight.dense = dense;
+  return weight;
+}
+
 Weight on_device(Weight weight, at::Device device) {
   if (device.is_cpu()) return weight;
-  Weight out;
-  out.outputs = weight.outputs, out.inputs = weight.inputs;
-  out.dense = unpack(weight).to(device);  // [O,I]
-  return out;
+  return unpacked(unpack(weight).to(device));
 }
 
 Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outputs, at::kLong)); }

@@ -15,7 +15,7 @@ struct Weight {
   WeightForm form = WeightForm::real32;
   Tensor data;              // bytes: [panels, inputs, 64 values]
   Tensor scales, minimums;  // f32 [panels, inputs/group, 64]; undefined for the forms without codes
-  Tensor dense;             // [O,I] on a GPU, and then the only one that is defined
+  Tensor dense;             // [O,I] on a GPU and in training, and then the only one that is defined
   int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }
   int64_t bytes() const;
 };
@@ -23,6 +23,8 @@ struct Weight {
 /// Packs rows of a stored matrix [outputs, inputs]; row r of the result is the stored row source(r).
 Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t inputs, const std::function<int64_t(int64_t)>& source);
 Weight pack(const Tensor& dense);  // f32 [O,I]
+/// The tensor [O,I] itself, of any type and on any device, not copied: what training changes. Products with it are in its type.
+Weight unpacked(const Tensor& dense);
 /// The weight as f32 on a GPU; on the CPU as it is.
 Weight on_device(Weight weight, at::Device device);
 

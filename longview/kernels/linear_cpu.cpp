@@ -37,10 +37,13 @@ PanelProduct panel_of(const Product& product, const Tensor& x, int64_t panel, in
 }
 
 std::vector<Tensor> linear_dense(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
+  const auto type = weights[0]->dense.scalar_type();
+  const Tensor in = x.to(type);  // [...,I]
   std::vector<Tensor> out;
-  for (size_t w = 0; w < weights.size(); ++w)
-    out.push_back(
-        at::linear(x, weights[w]->dense, w < biases.size() && biases[w].defined() ? std::optional(biases[w]) : std::nullopt));
+  for (size_t w = 0; w < weights.size(); ++w) {
+    const bool has_bias = w < biases.size() && biases[w].defined();
+    out.push_back(at::linear(in, weights[w]->dense, has_bias ? std::optional(biases[w].to(type)) : std::nullopt));
+  }
   return out;
 }
 

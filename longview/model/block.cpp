@@ -15,17 +15,17 @@ Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
 Qkv operands(const ModelConfig& config, const BlockWeights& w, const Tensor& x) {
   const Tensor h = kernels::rms_norm(x, w.attention_norm, config.norm_epsilon);  // [B,T,E]
   const auto qkv = kernels::linear(h, std::array{&w.q, &w.k, &w.v}, std::array{w.q_bias, w.k_bias, w.v_bias});
-  return {heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate};
+  return {heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate()};
 }
 
 /// What follows attention, whose output is [B,H,T,D].
 void add_rest(const ModelConfig& config, const BlockWeights& w, const Tensor& attended, Tensor& x) {
   const Tensor mixed = attended.transpose(1, 2).flatten(2);  // [B,T,H*D]
-  x.add_(kernels::linear(mixed, w.o));                       // [B,T,E]
+  x = kernels::add(x, kernels::linear(mixed, w.o));          // [B,T,E]
 
-  const Tensor g = kernels::rms_norm(x, w.feed_forward_norm, config.norm_epsilon);  // [B,T,E]
-  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});              // [B,T,F] twice
-  x.add_(kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));     // [B,T,E]
+  const Tensor g = kernels::rms_norm(x, w.feed_forward_norm, config.norm_epsilon);            // [B,T,E]
+  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});                        // [B,T,F] twice
+  x = kernels::add(x, kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));  // [B,T,E]
 }
 
 }  // namespace

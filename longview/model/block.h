@@ -13,8 +13,14 @@ struct BlockWeights {
   kernels::Weight q, k, v, o;                // [H*D,E] [G*D,E] [G*D,E] [E,H*D]
   Tensor q_bias, k_bias, v_bias;             // [H*D] [G*D] [G*D]
   Tensor q_norm, k_norm;                     // [D]
-  Tensor memory_gate;                        // [H] the memory's share g; undefined without a memory
-  kernels::Weight gate, up, down;            // [F,E] [F,E] [E,F]
+  Tensor memory_beta;                        // [H] what the memory's share comes from; undefined without a memory
+  bool is_tanh_gate = false;
+  kernels::Weight gate, up, down;  // [F,E] [F,E] [E,F]
+
+  /// [H] the memory's share g in each head; undefined without a memory.
+  Tensor memory_gate() const {
+    return !memory_beta.defined() ? Tensor() : is_tanh_gate ? memory_beta.tanh() : memory_beta.sigmoid();
+  }
 };
 
 /// How a layer looks back: a model's layers may differ.

@@ -3,6 +3,7 @@
 
 #include "longview/base/file.h"
 #include "longview/kernels/elementwise.h"
+#include "longview/model/recompute.h"
 
 namespace longview {
 namespace {
@@ -49,7 +50,22 @@ struct Loader {
   }
 };
 
-BlockWeights load_block(const Loader& load, int64_t layer) {
+/// Takes tensors as they are.
+struct Keeper {
+  const std::map<std::string, Tensor>& tensors;
+
+  kernels::Weight weight(const std::string& name, bool = false) const {
+    const Tensor found = vector(name);
+    LV_CHECK(found.defined(), "[model] there is no tensor '{}'", name);
+    return kernels::unpacked(found);
+  }
+  Tensor vector(const std::string& name, bool = false) const {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? Tensor() : found->second;
+  }
+};
+
+BlockWeights load_block(const auto& load, const ModelConfig& config, int64_t layer) {
   const std::string at = fmt::format("model.layers.{}.", layer);
   BlockWeights w;
   w.attention_norm = load.vector(at + "input_layernorm.weight");
@@ -63,10 +79,8 @@ BlockWeights load_block(const Loader& load, int64_t layer) {
   w.v_bias = load.vector(at + "self_attn.v_proj.bias");
   w.q_norm = load.vector(at + "self_attn.q_norm.weight", true);
   w.k_norm = load.vector(at + "self_attn.k_norm.weight", true);
-  if (const std::string& gate = load.checkpoint.config.memory_gate; !gate.empty()) {
-    const Tensor beta = load.vector(at + "self_attn.memory_gate");  // [H]
-    w.memory_gate = gate == "tanh" ? beta.tanh() : beta.sigmoid();
-  }
+  if (!config.memory_gate.empty()) w.memory_beta = load.vector(at + "self_attn.memory_gate");
+  w.is_tanh_gate = config.memory_gate == "tanh";
   w.gate = load.weight(at + "mlp.gate_proj.weight");
   w.up = load.weight(at + "mlp.up_proj.weight");
   w.down = load.weight(at + "mlp.down_proj.weight");
@@ -76,11 +90,20 @@ BlockWeights load_block(const Loader& load, int64_t layer) {
 }  // namespace
 
 Transformer::Transformer(const Checkpoint& checkpoint, at::Device device) : config_(checkpoint.config), device_(device) {
-  const Loader load{checkpoint, device};
-  embedding_ = load.weight("model.embed_tokens.weight");
-  norm_ = load.vector("model.norm.weight");
-  if (!config_.tied_head) head_ = load.weight("lm_head.weight");
-  for (int64_t layer = 0; layer < config_.layers; ++layer) blocks_.push_back(load_block(load, layer));
+  load(Loader{checkpoint, device});
+}
+
+Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors)
+    : config_(std::move(config)), device_(tensors.at("model.embed_tokens.weight").device()) {
+  config_.interleaved_rotary = false;
+  load(Keeper{tensors});
+}
+
+void Transformer::load(const auto& source) {
+  embedding_ = source.weight("model.embed_tokens.weight");
+  norm_ = source.vector("model.norm.weight");
+  if (!config_.tied_head) head_ = source.weight("lm_head.weight");
+  for (int64_t layer = 0; layer < config_.layers; ++layer) blocks_.push_back(load_block(source, config_, layer));
 }
 
 int64_t Transformer::weight_bytes() const {
@@ -88,7 +111,7 @@ int64_t Transformer::weight_bytes() const {
   for (const auto& w : blocks_) {
     for (const auto* weight : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) sum += weight->bytes();
     for (const auto* vector :
-         {&w.attention_norm, &w.feed_forward_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm, &w.memory_gate})
+         {&w.attention_norm, &w.feed_forward_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm, &w.memory_beta})
       if (vector->defined()) sum += vector->nbytes();
   }
   return sum;
@@ -125,13 +148,16 @@ void Transformer::prepare(const Segment& segment, ModelState& state) const {
   state.layers.resize(config_.layers);
 }
 
-Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state) const {
+Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state, bool recompute) const {
   prepare(segment, state);
   const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
-  Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});  // [B,T,E]
+  Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});   // [B,T,E]
+  if (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) x = x.to(at::kFloat);  // sums of many layers
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    auto out =
-        block(config_, blocks_[layer], method.attention->at(layer), *method.position, x, segment, std::move(state.layers[layer]));
+    const auto run = [this, layer, method, segment](const Tensor& in, State old) {
+      return block(config_, blocks_[layer], method.attention->at(layer), *method.position, in, segment, std::move(old));
+    };
+    auto out = recompute ? recomputed(run, x, std::move(state.layers[layer])) : run(x, std::move(state.layers[layer]));
     x = out.x;
     state.layers[layer] = std::move(out.state);
   }

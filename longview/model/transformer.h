@@ -17,10 +17,13 @@ class Transformer {
   /// pages are given back as they are packed.
   /// On a GPU the weights are f32.
   explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
+  /// A model over tensors that the caller keeps and may train, under the checkpoint's names; matrices in any floating type, in which
+  /// products with them are made. Rotary pairs are halves, whatever the config says.
+  Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors);
 
   const ModelConfig& config() const { return config_; }
   /// [H] the memory's share in each head of a layer; undefined without a memory.
-  Tensor memory_gate(int64_t layer) const { return blocks_.at(static_cast<size_t>(layer)).memory_gate; }
+  Tensor memory_gate(int64_t layer) const { return blocks_.at(static_cast<size_t>(layer)).memory_gate(); }
   at::Device device() const { return device_; }
   int64_t weight_bytes() const;
 
@@ -32,8 +35,9 @@ class Transformer {
   /// position "none" for the checkpoint's rotation unscaled. Throws on unknown names and on settings that make no sense.
   Method method(std::string_view position, std::string_view attention) const;
 
-  /// Reads a segment; state must be empty or what an earlier call with the same method gave.
-  Forward forward(const Segment& segment, const Method& method, ModelState state) const;
+  /// Reads a segment; state must be empty or what an earlier call with the same method gave. In training with `recompute` only what goes
+  /// into each layer is kept, and the layer is computed again on the way back.
+  Forward forward(const Segment& segment, const Method& method, ModelState state, bool recompute = false) const;
   /// Reads a segment (B = 1) of each of several texts, of any lengths and at any places, as one batch: the weights are read once.
   std::vector<Forward> forward(std::span<const Segment> segments, const Method& method, std::vector<ModelState> states) const;
   /// hidden [...,E] -> logits [...,V]
@@ -44,6 +48,8 @@ class Transformer {
  private:
   /// Checks that the state goes with the segment and the model, and gives an empty one its layers.
   void prepare(const Segment& segment, ModelState& state) const;
+  /// Takes its weights from a file's tensors or from tensors as they are.
+  void load(const auto& source);
 
   ModelConfig config_;
   at::Device device_;

@@ -1,0 +1,59 @@
+// A whole training: stages, steps, validation, records, checkpoints; stopped and taken up again.
+#pragma once
+
+#include <filesystem>
+
+#include "longview/train/curriculum.h"
+#include "longview/train/trainer.h"
+
+namespace longview {
+
+struct RunConfig {
+  int64_t tokens = 65536;  // a batch
+  int64_t save_every = 500, keep = 2;
+  int64_t log_every = 10;
+  int64_t validate_every = 0, validation_batches = 8;
+  double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
+  uint64_t seed = 0;
+  void fields(auto&& field) {
+    field("tokens", tokens, "tokens a batch: rows follow from the stage's length");
+    field("save_every", save_every, "steps between checkpoints; 0: only at the end");
+    field("keep", keep, "checkpoints that are kept, besides the best");
+    field("log_every", log_every, "steps between records");
+    field("validate_every", validate_every, "steps between validations; 0: none");
+    field("validation_batches", validation_batches, "batches of a validation");
+    field("short_share", short_share, "share of the steps after the first stage that have its length");
+    field("seed", seed, "of weights and data");
+  }
+};
+
+/// One line of the log.
+struct Record {
+  int64_t step = 0, stage = 0, tokens = 0;  // tokens since the beginning
+  double seconds = 0;                       // since the beginning, of all sessions
+  double loss = 0, gradient_norm = 0, rate = 0, tokens_per_second = 0;
+  std::vector<std::pair<std::string, double>> accuracies{};  // by kind, since the last record
+  std::vector<double> gates{};                               // mean of each layer
+  std::optional<double> validation{};
+  Json json() const;
+};
+
+struct RunHooks {
+  std::function<void(const Record&)> record = [](const Record&) {};
+  std::function<void(const std::string&)> say = [](const std::string&) {};
+  std::function<bool()> stop = [] { return false; };  // asked after each step
+  std::function<Batch(int64_t number, int64_t length)> validation{};
+};
+
+struct RunOutcome {
+  int64_t step = 0;
+  bool is_finished = false;
+  std::filesystem::path saved;  // the last checkpoint
+};
+
+/// Trains until `config.steps` of the trainer, from where it is. Throws on losses that are not finite, with the tensor's name, and leaves
+/// the last good checkpoint. `rest` is what SavedTraining::rest had, null for a new training.
+RunOutcome run_training(Trainer& trainer, Source& source, Curriculum curriculum, const RunConfig& config, int64_t steps,
+                        const std::filesystem::path& out, const Json& rest, const RunHooks& hooks);
+
+}  // namespace longview

@@ -1,0 +1,86 @@
+// A training step: forward, loss, backward, clipping, the optimiser; and all that is needed to go on later, to the bit on a CPU.
+#pragma once
+
+#include "longview/model/transformer.h"
+#include "longview/segment/batch.h"
+#include "longview/train/optimizer.h"
+#include "longview/train/schedule.h"
+
+namespace longview {
+
+struct TrainerConfig {
+  int64_t steps = 1000;
+  double clip = 1;         // largest l2 norm of the gradient; 0: any
+  int64_t accumulate = 1;  // batches a step
+  bool recompute = false;  // keep only what goes into each layer, and compute the rest again on the way back
+  std::string optimizer = "adamw";
+  double decay = 0.1, gate_rate = 1;
+  std::string precision = "auto";  // of products: f32, bf16; auto: bf16 on a GPU
+  std::string frozen, trained;     // parts of names, separated by commas
+  std::string position, attention;
+  void fields(auto&& field) {
+    field("steps", steps, "steps of the optimiser");
+    field("clip", clip, "largest l2 norm of the gradient; 0: any");
+    field("accumulate", accumulate, "batches a step");
+    field("recompute", recompute, "compute a layer again on the way back and keep less");
+    field("optimizer", optimizer, "adamw, adafactor or tiger, with settings: adamw:beta2=0.99");
+    field("decay", decay, "weight decay of the matrices");
+    field("gate_rate", gate_rate, "learning rate of the memory's gates over that of the rest");
+    field("precision", precision, "of products: f32 or bf16; auto: bf16 on a GPU");
+    field("frozen", frozen, "parts of names that are not trained, separated by commas; *: all");
+    field("trained", trained, "exceptions from frozen");
+    field("position", position, "position method; nothing: the model's own");
+    field("attention", attention, "attention method; nothing: the model's own");
+  }
+};
+
+/// What a step did. Tensors are on the device: reading one waits for it.
+struct StepResult {
+  Tensor loss;           // f32 []
+  Tensor gradient_norm;  // f32 [], before clipping
+  Tensor right, scored;  // f32 [K] of each kind: targets that were the likeliest, and targets
+  double rate = 0;
+  int64_t tokens = 0;
+};
+
+class Trainer {
+ public:
+  Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device);
+
+  /// Step number `done()` + 1, from `config.accumulate` batches.
+  StepResult step(const std::function<Batch()>& next);
+  /// Mean nats of a batch's targets, [] without gradients.
+  Tensor evaluate(const Batch& batch) const;
+
+  /// Tokens that its memory writes together, 0 without a memory; and another number from now on.
+  int64_t segment() const;
+  void set_segment(int64_t tokens);
+
+  int64_t done() const { return done_; }
+  const Parameters& parameters() const { return parameters_; }
+  const Transformer& model() const { return model_; }
+  const Method& method() const { return method_; }
+  at::Device device() const { return device_; }
+
+  /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step.
+  Checkpoint weights() const { return parameters_.checkpoint(original_); }
+  std::map<std::string, Tensor> rest() const;
+  void restore(const std::map<std::string, Tensor>& rest, int64_t done);
+
+ private:
+  struct Scored;
+  Scored forward(const Batch& batch) const;
+
+  Checkpoint original_;
+  TrainerConfig config_;
+  ScheduleConfig schedule_;
+  at::Device device_;
+  Parameters parameters_;
+  Transformer model_;
+  Method method_;
+  std::unique_ptr<Optimizer> optimizer_;
+  int64_t done_ = 0;
+  mutable ModelState state_;  // of rows that go on
+};
+
+}  // namespace longview

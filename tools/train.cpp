@@ -1,0 +1,169 @@
+// longview train CONFIG.toml: from scratch, continued, resumed.
+#include <fstream>
+
+#include "longview/base/text_format.h"
+#include "longview/segment/sources.h"
+#include "longview/train/fresh.h"
+#include "longview/train/run.h"
+#include "longview/train/saved.h"
+#include "longview/train/toml.h"
+#include "tools/reading.h"
+
+namespace longview::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kOnce = {"model", "run", "schedule", "train"}, kSeveral = {"data", "stage"};
+
+struct TrainCommand : SharedOptions {
+  std::string config, out, from;
+  std::vector<std::string> changes;
+  bool is_resuming = false, is_replacing = false;
+};
+
+/// All that a configuration file says.
+struct TrainingPlan {
+  Tables tables;
+  FreshConfig model;
+  std::string tokenizer = "byte";
+  TrainerConfig train;
+  ScheduleConfig schedule;
+  RunConfig run;
+  std::vector<StageConfig> stages;
+  std::vector<Setting> data;
+};
+
+template <class Config>
+Config one(const Tables& tables, const std::string& name, const std::vector<std::string>& left_out = {}) {
+  const auto found = tables.find(name);
+  if (found == tables.end()) return {};
+  Setting setting = found->second.front();
+  for (const auto& key : left_out) setting.values.erase(key);
+  return with_values(Config{}, setting);
+}
+
+TrainingPlan training_plan(const TrainCommand& command) {
+  TrainingPlan plan;
+  plan.tables = read_tables(longview::read_text(command.config), command.config, kOnce, kSeveral);
+  for (const auto& change : command.changes) override_value(plan.tables, change, kOnce, kSeveral);
+  plan.model = one<FreshConfig>(plan.tables, "model", {"tokenizer", "from"});
+  plan.train = one<TrainerConfig>(plan.tables, "train");
+  plan.schedule = one<ScheduleConfig>(plan.tables, "schedule");
+  plan.run = one<RunConfig>(plan.tables, "run");
+  for (const auto& setting : plan.tables["stage"]) plan.stages.push_back(with_values(StageConfig{}, setting));
+  if (plan.stages.empty()) plan.stages.push_back({});
+  plan.data = plan.tables["data"];
+  LV_CHECK(!plan.data.empty(), "[train] {} has no [[data]]: say what to train on", command.config);
+  return plan;
+}
+
+std::string value_of(const TrainingPlan& plan, const std::string& table, const std::string& key) {
+  const auto found = plan.tables.find(table);
+  if (found == plan.tables.end() || found->second.empty()) return "";
+  const auto value = found->second.front().values.find(key);
+  return value == found->second.front().values.end() ? "" : value->second;
+}
+
+/// The model to begin with: a checkpoint of a training, any checkpoint, or a new one.
+Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs::path& resumed) {
+  if (!resumed.empty()) return open_checkpoint(resumed / "model");
+  const std::string from = command.from.empty() ? value_of(plan, "model", "from") : command.from;
+  if (!from.empty()) return open_checkpoint(find_model(from));
+  const std::string tokenizer = value_of(plan, "model", "tokenizer");
+  const TokenizerSpec spec =
+      tokenizer.empty() || tokenizer == "byte" ? byte_tokenizer_spec() : open_checkpoint(find_model(tokenizer)).tokenizer;
+  return fresh_checkpoint(plan.model, spec, plan.run.seed);
+}
+
+std::string note_of(const Record& r) {
+  std::string out = fmt::format("loss {:.4f}", r.loss);
+  for (const auto& [kind, share] : r.accuracies) out += fmt::format("  {} {:.0f}%", kind, 100 * share);
+  return out;
+}
+
+void train(const TrainCommand& command) {
+  const c10::InferenceMode training(false);  // other commands make no gradients
+  interrupted();
+  check_writable("--json", command.json);
+  TrainingPlan plan = training_plan(command);
+  const fs::path out = command.out;
+  const auto saved = saved_trainings(out);
+  LV_CHECK(saved.empty() || command.is_resuming || command.is_replacing,
+           "[train] '{}' has a training of {} steps: --resume goes on with it, --force begins anew", out.string(),
+           saved.rbegin()->first);
+  if (command.is_replacing && !command.is_resuming)
+    for (const auto& [step, folder] : saved) fs::remove_all(folder);
+  LV_CHECK(!command.is_resuming || !saved.empty(), "[train] there is no training in '{}' to go on with", out.string());
+  const at::Device device = open_device(command.device);
+  if (command.threads > 0) at::set_num_threads(static_cast<int>(command.threads));
+  const fs::path resumed = command.is_resuming ? saved.rbegin()->second : fs::path();
+  const Checkpoint checkpoint = begin(command, plan, resumed);
+  fs::create_directories(out);
+  Trainer trainer(checkpoint, plan.train, plan.schedule, device);
+  const auto tokenizer = make_tokenizer(checkpoint.tokenizer);
+  const auto source = make_source(plan.data, *tokenizer, plan.run.seed);
+  Json rest;
+  if (!resumed.empty()) {
+    const SavedTraining loaded = load_training(resumed);
+    rest = loaded.rest;
+    trainer.restore(loaded.tensors, rest.at("step").get<int64_t>());
+  } else {
+    write_file(out / "config.toml", toml_text(plan.tables, kSeveral));
+  }
+  const auto& c = checkpoint.config;
+  note(command,
+       fmt::format("{} parameters, {} layers of {}, {}; {} on {}", with_commas(trainer.parameters().count()), c.layers, c.width,
+                   trainer.method().attention->setting, trainer.done() > 0 ? "going on" : "training", device_text(device)));
+  std::ofstream log(out / "log.jsonl", command.is_resuming ? std::ios::app : std::ios::trunc);
+  LV_CHECK(log.good(), "[train] cannot write {}", (out / "log.jsonl").string());
+  Progress progress(plan.train.steps, "steps", progress_output(command));
+  Record last;
+  RunHooks hooks;
+  hooks.record = [&](const Record& record) {
+    last = record;
+    log << record.json().dump() << std::endl;
+    LV_CHECK(log.good(), "[train] cannot write {}: is the disk full?", (out / "log.jsonl").string());
+    progress.update(record.step, fmt::format("{}  {} tokens/s", note_of(record), with_commas(record.tokens_per_second, 0)));
+  };
+  hooks.say = [&](const std::string& text) { progress.say(text); };
+  hooks.stop = [] { return interrupted().load(); };
+  const RunOutcome outcome = run_training(trainer, *source, Curriculum(plan.stages), plan.run, plan.train.steps, out, rest, hooks);
+  progress.finish();
+  print(command,
+        fmt::format("{} of {} steps, {}; {} tokens in {:.0f} s\n{}; the model: {}\n", outcome.step, plan.train.steps, note_of(last),
+                    with_commas(last.tokens), last.seconds, outcome.is_finished ? "finished" : "stopped, go on with --resume",
+                    (outcome.saved / "model").string()));
+  write_json(command, {{"steps", outcome.step},
+                       {"finished", outcome.is_finished},
+                       {"saved", outcome.saved.string()},
+                       {"last", last.json()},
+                       {"parameters", trainer.parameters().count()}});
+}
+
+}  // namespace
+
+void add_train(CLI::App& program) {
+  auto command = std::make_shared<TrainCommand>();
+  auto* app = program.add_subcommand("train", "train a model from scratch, go on with one, fine-tune");
+  app->add_option("config", command->config, "TOML: [model] [train] [schedule] [run] [[data]] [[stage]]")
+      ->required()
+      ->type_name("CONFIG.toml");
+  app->add_option("-o,--out", command->out, "folder of the training: configuration, log, checkpoints")
+      ->required()
+      ->type_name("FOLDER");
+  app->add_option("--from", command->from, "begin with this checkpoint's weights in place of new ones")->type_name("MODEL");
+  app->add_option("--set", command->changes, "change a value of the file: train.steps=100, data.0.weight=2; may be repeated")
+      ->type_name("TABLE.KEY=VALUE")
+      ->allow_extra_args(false);
+  app->add_flag("--resume", command->is_resuming, "go on from the last checkpoint in the folder");
+  app->add_flag("--force", command->is_replacing, "begin anew where a training is");
+  app->add_option("-t,--threads", command->threads, "threads; 0: all processors");
+  app->add_option("--device", command->device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
+  add_json_option(*app, *command);
+  app->add_flag("-q,--quiet", command->quiet, "no progress and no notes");
+  app->footer("Ctrl-C saves a checkpoint and stops.\n");
+  app->callback([command] { train(*command); });
+}
+
+}  // namespace longview::tools
