@@ -14,7 +14,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kOnce = {"model", "run", "schedule", "train"}, kSeveral = {"data", "stage"};
+const std::vector<std::string> kOnce = {"data", "model", "run", "schedule", "train"}, kSeveral = {"stage"};
+
+struct DataConfig {
+  std::string source, cache;
+  void fields(auto&& field) {
+    field("source", source, "what to train on: text:path=FOLDER, passkey:path=..., several with shares: 0.5*text:... + 0.5*copy");
+    field("cache", cache, "folder for tokens that were made once; nothing: they are kept in memory");
+  }
+};
 
 struct TrainCommand : SharedOptions {
   std::string config, out, from;
@@ -31,7 +39,7 @@ struct TrainingPlan {
   ScheduleConfig schedule;
   RunConfig run;
   std::vector<StageConfig> stages;
-  std::vector<Setting> data;
+  DataConfig data;
 };
 
 template <class Config>
@@ -53,8 +61,8 @@ TrainingPlan training_plan(const TrainCommand& command) {
   plan.run = one<RunConfig>(plan.tables, "run");
   for (const auto& setting : plan.tables["stage"]) plan.stages.push_back(with_values(StageConfig{}, setting));
   if (plan.stages.empty()) plan.stages.push_back({});
-  plan.data = plan.tables["data"];
-  LV_CHECK(!plan.data.empty(), "[train] {} has no [[data]]: say what to train on", command.config);
+  plan.data = one<DataConfig>(plan.tables, "data");
+  LV_CHECK(!plan.data.source.empty(), "[train] {} does not say what to train on: [data] source = \"text:path=FOLDER\"", command.config);
   return plan;
 }
 
@@ -101,8 +109,9 @@ void train(const TrainCommand& command) {
   const Checkpoint checkpoint = begin(command, plan, resumed);
   fs::create_directories(out);
   Trainer trainer(checkpoint, plan.train, plan.schedule, device);
-  const auto tokenizer = make_tokenizer(checkpoint.tokenizer);
-  const auto source = make_source(plan.data, *tokenizer, plan.run.seed);
+  const std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer(checkpoint.tokenizer);
+  const TokenCache cache{plan.data.cache, [&](std::string_view text) { note(command, text); }};
+  const auto source = make_prefetched(make_source(plan.data.source, {tokenizer, plan.run.seed, cache}));
   Json rest;
   if (!resumed.empty()) {
     const SavedTraining loaded = load_training(resumed);
@@ -153,7 +162,7 @@ void add_train(CLI::App& program) {
       ->required()
       ->type_name("FOLDER");
   app->add_option("--from", command->from, "begin with this checkpoint's weights in place of new ones")->type_name("MODEL");
-  app->add_option("--set", command->changes, "change a value of the file: train.steps=100, data.0.weight=2; may be repeated")
+  app->add_option("--set", command->changes, "change a value of the file: train.steps=100, stage.0.length=256; may be repeated")
       ->type_name("TABLE.KEY=VALUE")
       ->allow_extra_args(false);
   app->add_flag("--resume", command->is_resuming, "go on from the last checkpoint in the folder");

@@ -1,45 +1,51 @@
-// Where training batches come from, by name: texts, and tasks made up on the way.
+// Sources of training batches by name, and what they are made from.
 #pragma once
 
 #include "longview/base/fields.h"
+#include "longview/base/random.h"
 #include "longview/base/registry.h"
 #include "longview/segment/batch.h"
-#include "longview/segment/random.h"
-#include "longview/text/tokenizer.h"
+#include "longview/text/token_store.h"
 
 namespace longview {
 
-/// All tokens of some files, one after the other.
-class TokenPool {
- public:
-  /// Files and folders (all files below, by name), separated by commas. Throws on what is missing or no text.
-  TokenPool(const std::string& paths, const Tokenizer& tokenizer);
-  int64_t size() const { return static_cast<int64_t>(small_.empty() ? large_.size() : small_.size()); }
-  int64_t operator[](int64_t i) const { return small_.empty() ? large_[static_cast<size_t>(i)] : small_[static_cast<size_t>(i)]; }
-  /// Tokens of all but the last text begin there.
-  const std::vector<int64_t>& begins() const { return begins_; }
+/// What a source is made with beside its setting.
+struct SourceNeeds {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  uint64_t seed = 0;
+  TokenCache cache{};
 
- private:
-  std::vector<uint8_t> small_;  // where the vocabulary has 256 tokens
-  std::vector<Id> large_;
-  std::vector<int64_t> begins_;
+  TokenStore tokens(const TextFiles& files) const { return tokens_of(files, *tokenizer, cache); }
 };
 
-struct SourceParts {
-  const Tokenizer& tokenizer;
-  std::shared_ptr<const TokenPool> pool;  // of the setting's `files`
-  uint64_t seed;
-};
+using SourceMaker = std::unique_ptr<Source> (*)(const Setting&, const SourceNeeds&);
+using SourceEntry = Entry<SourceMaker>;
 
-using MakeSource = std::unique_ptr<Source> (*)(const Setting&, const SourceParts&);
-using SourceEntry = Entry<MakeSource>;
+/// Sorted by name.
 std::span<const SourceEntry> sources();
 
-std::unique_ptr<Source> make_text_source(const Setting& setting, const SourceParts& parts);
-std::unique_ptr<Source> make_passkey_source(const Setting& setting, const SourceParts& parts);
+/// "text:path=books", or several with the shares of their rows, and how positions are drawn:
+/// "0.5*text:path=books,order=packed + 0.5*passkey:path=books | pose:target=32k".
+std::unique_ptr<Source> make_source(std::string_view setting, const SourceNeeds& needs);
 
-/// One source, or several that share each batch's rows: each setting has `kind`, a name of sources(), `rows`, its share of the rows (1),
-/// `loss`, its weight in the loss (1), and the kind's own values. Files named by several are read once.
-std::unique_ptr<Source> make_source(const std::vector<Setting>& settings, const Tokenizer& tokenizer, uint64_t seed);
+std::unique_ptr<Source> make_associative(const Setting&, const SourceNeeds&);
+std::unique_ptr<Source> make_copy(const Setting&, const SourceNeeds&);
+std::unique_ptr<Source> make_loops(const Setting&, const SourceNeeds&);
+std::unique_ptr<Source> make_passkey(const Setting&, const SourceNeeds&);
+std::unique_ptr<Source> make_recall(const Setting&, const SourceNeeds&);
+std::unique_ptr<Source> make_text(const Setting&, const SourceNeeds&);
+
+/// Rows of several sources in one batch; every loss's shares sum to 1 again.
+struct MixturePart {
+  double weight = 1;
+  std::unique_ptr<Source> source;
+};
+std::unique_ptr<Source> make_mixture(std::vector<MixturePart> parts);
+
+/// `source` with positions of a longer text: "pose" or "random".
+std::unique_ptr<Source> make_positions(const Setting& setting, std::unique_ptr<Source> source, uint64_t seed);
+
+/// Makes the next batch in a thread while one is used. A shape other than the one before costs the batch that was begun.
+std::unique_ptr<Source> make_prefetched(std::unique_ptr<Source> source);
 
 }  // namespace longview

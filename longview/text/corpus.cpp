@@ -23,7 +23,9 @@ size_t bad_bytes(std::string_view sample) {
   return bad;
 }
 
-void check_text(std::string_view text, const std::string& path) {
+}  // namespace
+
+void check_is_text(std::string_view text, const std::string& path) {
   const size_t last = text.size() - std::min(text.size(), kSample);
   size_t read = 0, bad = 0;
   for (const size_t begin : std::array<size_t, 3>{0, last / 2, last}) {
@@ -40,14 +42,12 @@ void check_text(std::string_view text, const std::string& path) {
            100.0 * static_cast<double>(bad) / static_cast<double>(read));
 }
 
-}  // namespace
-
 Document::Document(std::string name, std::string text)
     : name_(std::move(name)), text_(std::make_shared<const std::string>(std::move(text))) {}
 
 Document::Document(const std::filesystem::path& path) : name_(path.filename().string()), file_(path) {
   LV_CHECK(!file_->text().empty(), "[text] '{}' is empty", path.string());
-  check_text(file_->text(), path.string());
+  check_is_text(file_->text(), path.string());
 }
 
 void Document::release_before(size_t end) const {

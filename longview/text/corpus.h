@@ -10,13 +10,15 @@
 
 namespace longview {
 
+/// Throws on what is no text: NUL bytes, or mostly not UTF-8 (looked for at the beginning, in the middle and at the end).
+void check_is_text(std::string_view text, const std::string& path);
+
 /// A text for a model to read. Copies share the file.
 class Document {
  public:
   /// A text in memory; `name` is what messages and reports call it.
   Document(std::string name, std::string text);
-  /// A text file, byte for byte. Throws on what is missing, a folder, empty, or no text: NUL bytes, or mostly not UTF-8 (looked for
-  /// at the beginning, in the middle and at the end).
+  /// A text file, byte for byte. Throws on what is missing, a folder, empty, or no text.
   explicit Document(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }

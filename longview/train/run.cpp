@@ -68,7 +68,8 @@ class Run {
     const bool is_short_one = is_short(trainer_.done() + 1);
     const int64_t length = is_short_one ? curriculum_.first().length : stage.length;
     if (stage.segment > 0 && stage.segment != trainer_.segment()) trainer_.set_segment(stage.segment);
-    const BatchShape shape{std::max<int64_t>(1, c.tokens / length), length, is_short_one ? 1 : stage.repeats, trainer_.segment()};
+    const BatchShape shape{std::max<int64_t>(1, c.tokens / length), length, trainer_.segment(),
+                           is_short_one ? 1.0 : static_cast<double>(stage.repeats)};
     const StepResult result = trainer_.step([&] { return source_.next(shape); });
     since_.add(result);
     tokens_ += result.tokens;
@@ -85,10 +86,11 @@ class Run {
     double right = 0, scored = 0;
     if (curriculum_.now().until > 0 && result.scored.defined()) {
       const Tensor counts = at::stack({result.right, result.scored}).cpu();  // [2,K]
-      const auto steering = source_.steering();
-      for (const int64_t kind : steering) {
-        if (kind >= counts.size(1)) continue;
-        right += counts[0][kind].item<double>(), scored += counts[1][kind].item<double>();
+      const auto kinds = source_.kinds();
+      for (size_t k = 0; k < kinds.size() && static_cast<int64_t>(k) < counts.size(1); ++k) {
+        const bool counts_here = c.steer.empty() ? source_.loss(k) != "text" : (";" + c.steer + ";").find(";" + kinds[k] + ";") != std::string::npos;
+        if (!counts_here) continue;
+        right += counts[0][static_cast<int64_t>(k)].item<double>(), scored += counts[1][static_cast<int64_t>(k)].item<double>();
       }
     }
     if (!curriculum_.advance(right, scored, trainer_.done(), steps_)) return;

@@ -13,6 +13,7 @@ struct RunConfig {
   int64_t save_every = 500, keep = 2;
   int64_t log_every = 10;
   int64_t validate_every = 0, validation_batches = 8;
+  std::string steer;              // kinds of answers that stages wait for, by name, separated by ';'; "": all
   double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
   uint64_t seed = 0;
   void fields(auto&& field) {
@@ -22,6 +23,7 @@ struct RunConfig {
     field("log_every", log_every, "steps between records");
     field("validate_every", validate_every, "steps between validations; 0: none");
     field("validation_batches", validation_batches, "batches of a validation");
+    field("steer", steer, "kinds of answers that a stage's `until` counts, separated by ;; nothing: all that are not text");
     field("short_share", short_share, "share of the steps after the first stage that have its length");
     field("seed", seed, "of weights and data");
   }

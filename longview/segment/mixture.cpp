@@ -1,0 +1,121 @@
+// Rows of several sources in one batch. What a weight leaves over from whole rows is carried to the next batch, so the shares are
+// exact in the long run.
+#include <algorithm>
+#include <numeric>
+
+#include "longview/segment/rows.h"
+
+namespace longview {
+namespace {
+
+class Mixture final : public Source {
+ public:
+  explicit Mixture(std::vector<MixturePart> parts) : parts_(std::move(parts)), owed_(parts_.size()), rows_before_(parts_.size()) {
+    double sum = 0;
+    for (const auto& part : parts_) sum += part.weight;
+    for (auto& part : parts_) {
+      part.weight /= sum;
+      auto& numbers = numbers_.emplace_back();
+      const auto own = part.source->kinds();
+      for (size_t kind = 0; kind < own.size(); ++kind) numbers.push_back(number_of(own[kind], part.source->loss(kind)));
+    }
+  }
+  std::vector<std::string> kinds() const override { return kinds_; }
+  std::string loss(size_t kind) const override { return losses_.at(kind); }
+
+  Batch next(const BatchShape& shape) override {
+    check_shape("mixture", shape);
+    const auto rows = divided(shape.rows);
+    std::vector<Batch> made;
+    bool goes_on = rows == rows_before_;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      if (rows[i] == 0) continue;
+      BatchShape own = shape;
+      own.rows = rows[i];
+      made.push_back(parts_[i].source->next(own));
+      made.back().kind = numbered(made.back(), numbers_[i]);
+      goes_on = goes_on && made.back().continues;
+    }
+    rows_before_ = rows;
+    Batch out = joined(made);
+    out.continues = goes_on;
+    share_evenly(out, *this);
+    return out;
+  }
+  Json state() const override {
+    Json parts = Json::array();
+    for (const auto& part : parts_) parts.push_back(part.source->state());
+    return {{"source", "mixture"}, {"parts", parts}, {"owed", owed_}, {"rows", rows_before_}};
+  }
+  void restore(const Json& state) override {
+    LV_CHECK(state.is_object() && state.value("source", Json()) == "mixture" &&
+                 state.value("parts", Json()).size() == parts_.size() && state.value("owed", Json()).size() == parts_.size() &&
+                 state.value("rows", Json()).size() == parts_.size(),
+             "[mixture] the saved state is of another source: {}", state.dump().substr(0, 80));
+    for (size_t i = 0; i < parts_.size(); ++i) parts_[i].source->restore(state["parts"][i]);
+    owed_ = state["owed"].get<std::vector<double>>();
+    rows_before_ = state["rows"].get<std::vector<int64_t>>();
+  }
+
+ private:
+  /// Kinds of one name are one kind.
+  int8_t number_of(const std::string& kind, const std::string& loss) {
+    for (size_t i = 0; i < kinds_.size(); ++i)
+      if (kinds_[i] == kind && losses_[i] == loss) return static_cast<int8_t>(i);
+    kinds_.push_back(kind);
+    losses_.push_back(loss);
+    return static_cast<int8_t>(kinds_.size() - 1);
+  }
+
+  std::vector<int64_t> divided(int64_t rows) {
+    std::vector<int64_t> out(parts_.size());
+    for (size_t i = 0; i < out.size(); ++i) {
+      owed_[i] += parts_[i].weight * static_cast<double>(rows);
+      out[i] = std::max<int64_t>(0, static_cast<int64_t>(std::floor(owed_[i] + 1e-9)));
+    }
+    for (int64_t left = rows - std::accumulate(out.begin(), out.end(), int64_t{0}); left != 0; left += left > 0 ? -1 : 1) {
+      size_t most = 0;  // of what is owed, or of what was given too much
+      const double sign = left > 0 ? 1 : -1;
+      for (size_t i = 1; i < out.size(); ++i)
+        if (sign * (owed_[i] - static_cast<double>(out[i])) > sign * (owed_[most] - static_cast<double>(out[most]))) most = i;
+      out[most] += left > 0 ? 1 : -1;
+    }
+    for (size_t i = 0; i < out.size(); ++i) owed_[i] -= static_cast<double>(out[i]);
+    return out;
+  }
+
+  static Tensor numbered(const Batch& batch, const std::vector<int8_t>& numbers) {
+    Tensor out = at::full_like(batch.kind, kUnscored);  // [B,T]
+    for (size_t kind = 0; kind < numbers.size(); ++kind) out.masked_fill_(batch.kind.eq(static_cast<int64_t>(kind)), numbers[kind]);
+    return out;
+  }
+
+  static Batch joined(const std::vector<Batch>& made) {
+    const auto join = [&](Tensor Batch::*field, double otherwise, at::ScalarType type) {
+      if (std::none_of(made.begin(), made.end(), [&](const Batch& one) { return (one.*field).defined(); })) return Tensor();
+      std::vector<Tensor> all;
+      for (const Batch& one : made) all.push_back((one.*field).defined() ? one.*field : at::full(one.ids.sizes(), otherwise, type));
+      return at::cat(all);  // [B,T]
+    };
+    Batch out;
+    out.ids = join(&Batch::ids, 0, at::kLong);            // [B,T]
+    out.targets = join(&Batch::targets, -1, at::kLong);   // [B,T]
+    out.kind = join(&Batch::kind, kUnscored, at::kChar);  // [B,T]
+    out.write = join(&Batch::write, 1, at::kFloat);       // [B,T]
+    out.document = join(&Batch::document, 0, at::kLong);  // [B,T]
+    for (const Batch& one : made) out.fresh_tokens += one.fresh_tokens;
+    return out;
+  }
+
+  std::vector<MixturePart> parts_;
+  std::vector<double> owed_;  // rows of each part that whole rows have left over
+  std::vector<int64_t> rows_before_;
+  std::vector<std::vector<int8_t>> numbers_;  // by part and its kinds: our kinds
+  std::vector<std::string> kinds_, losses_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> make_mixture(std::vector<MixturePart> parts) { return std::make_unique<Mixture>(std::move(parts)); }
+
+}  // namespace longview

@@ -1,0 +1,43 @@
+// What needles and questions say: one wording, or a small grammar with a part that is kept from training.
+#pragma once
+
+#include <span>
+#include <utility>
+
+#include "longview/base/random.h"
+#include "longview/text/tokenizer.h"
+
+namespace longview {
+
+/// Templates with {thing}, {of} (" for NAME", or nothing) and {key}. Every thing goes with every statement and every question.
+struct Grammar {
+  std::span<const std::string_view> things, statements, questions;
+  int64_t wordings() const { return static_cast<int64_t>(things.size() * statements.size() * questions.size()); }
+};
+
+/// "one": the pass key of landmark attention (arXiv:2305.16300); "many"; "heldout": things, statements and questions that "many" has
+/// none of; "table": NAME = KEY; in statement and question. Throws on another name.
+Grammar grammar(std::string_view name);
+
+/// A key nobody can guess: "digits" 71349, "words" amber falcon reed, "codes" K7Q-2MX; "mixed": one of them.
+std::string random_key(std::string_view kind, Random& random);
+/// Four letters.
+std::string random_name(Random& random);
+
+/// What stands around needles.
+extern const std::string_view kIntroduction;  // that there will be a question
+extern const std::string_view kLoopFiller;    // five sentences, to be repeated
+
+/// A template as tokens, and which of them spell the key: [from, to) for every place it stands. A token that spells the key and what
+/// stands before it (a space, mostly) counts.
+struct Wording {
+  std::vector<Id> ids;
+  std::vector<std::pair<int64_t, int64_t>> keys;
+};
+struct Blanks {
+  std::string thing, name, key;  // name may be empty
+};
+/// Throws when the tokenizer does not give back what it was given.
+Wording worded(std::string_view pattern, const Blanks& blanks, const Tokenizer& tokenizer);
+
+}  // namespace longview

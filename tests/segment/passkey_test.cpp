@@ -1,0 +1,209 @@
+// Rows and prompts with hidden keys: every answer is in the text before it, and nothing gives it away.
+#include "longview/segment/passkey.h"
+
+#include <regex>
+#include <set>
+
+#include "longview/text/tokenizer.h"
+#include "tests/segment/sources.h"
+
+namespace longview::testing {
+namespace {
+
+struct PasskeyTest : SourceTest {
+  std::vector<std::shared_ptr<const Tokenizer>> tokenizers = {bytes};
+  void SetUp() override {
+    SourceTest::SetUp();
+    put("books/a.txt", prose(60000, 1));
+    put("books/b.txt", prose(30000, 2));
+    for (const char* name : {"gpt2", "llama3", "metaspace"})
+      tokenizers.push_back(
+          make_tokenizer(tokenizer_from_json(read_text(fmt::format("{}/tokenizer_{}.json", LONGVIEW_GOLDEN, name)), "", name)));
+  }
+};
+
+/// Runs of targets of one kind: [from, to) in the row.
+struct Answer {
+  size_t from, to;
+  int64_t kind;
+};
+std::vector<Answer> answers(const std::vector<int64_t>& kinds) {
+  std::vector<Answer> out;
+  for (size_t t = 0; t < kinds.size(); ++t) {
+    if (kinds[t] < 1) continue;
+    if (!out.empty() && out.back().to == t && out.back().kind == kinds[t]) ++out.back().to;
+    else out.push_back({t, t + 1, kinds[t]});
+  }
+  return out;
+}
+
+TEST_F(PasskeyTest, EveryAnswerIsAKeyThatWasShown) {
+  for (const char* setting : {"passkey:path=@books,rows=0.75", "passkey", "recall:path=@books"}) {
+    SCOPED_TRACE(setting);
+    const auto made = source(setting);
+    std::map<int64_t, int64_t> seen;
+    for (int step = 0; step < 40; ++step) {
+      const int64_t T = step % 2 == 0 ? 512 : 4096, N = 256;
+      const Batch batch = made->next({4, T, N, 32});
+      for (int64_t b = 0; b < 4; ++b) {
+        const std::string row = text(batch.ids[b], *bytes);
+        const auto kinds = numbers(batch.kind[b]);
+        for (const Answer& answer : answers(kinds)) {
+          ++seen[answer.kind];
+          ASSERT_LE(answer.to - answer.from, 5u);
+          if (answer.to == kinds.size()) continue;  // the last key may be cut off
+          ASSERT_EQ(answer.to - answer.from, 5u);
+          const std::string key = row.substr(answer.from + 1, 5);
+          ASSERT_TRUE(std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; })) << key;
+          const size_t shown = row.find(key);
+          ASSERT_LT(shown, answer.from + 1) << key;
+          if (answer.kind == 1) {
+            EXPECT_LT(answer.from - shown, 40u);
+            continue;
+          }
+          const size_t back = (answer.from + 1) / 256 - shown / 256;
+          const int64_t distance = (answer.kind - 2) % 3;
+          EXPECT_EQ(distance, back == 0 ? 0 : back <= 3 ? 1 : 2);
+          if (answer.kind < 5) continue;
+          // Named: what is asked for is what was said of that name.
+          const std::string before = row.substr(0, answer.from + 1);
+          const size_t at = before.rfind(" is ") == before.size() - 4 ? before.size() - 8 : before.size() - 7;
+          const std::string name = before.substr(at, 4);
+          EXPECT_EQ(row.substr(row.find(name + (at + 8 == before.size() ? " is " : " = ")) + before.size() - at, 5), key) << name;
+        }
+      }
+    }
+    for (int64_t kind = 2; kind < 8; ++kind)
+      EXPECT_TRUE(seen[kind] > 10 || (std::string(setting).starts_with("recall") && kind < 5)) << kind << ": " << seen[kind];
+  }
+}
+
+TEST_F(PasskeyTest, WorksWithAnyTokenizerAndWording) {
+  for (const auto& tokenizer : tokenizers)
+    for (const char* setting : {"passkey:wordings=many,keys=mixed,named=0", "passkey:wordings=heldout,keys=words,named=0"}) {
+      const auto made = source(setting, 3, tokenizer);
+      int answered = 0;
+      for (int step = 0; step < 10; ++step) {
+        const Batch batch = made->next({2, 2048, 256});
+        for (int64_t b = 0; b < 2; ++b) {
+          const auto kinds = numbers(batch.kind[b]);
+          for (const Answer& answer : answers(kinds)) {
+            if (answer.to == kinds.size()) continue;
+            const std::string key =
+                text(batch.targets[b].slice(0, static_cast<int64_t>(answer.from), static_cast<int64_t>(answer.to)), *tokenizer);
+            const std::string before = text(batch.ids[b].slice(0, 0, static_cast<int64_t>(answer.from) + 1), *tokenizer);
+            const size_t from = key.front() == ' ' ? 1 : 0;
+            EXPECT_NE(before.find(key.substr(from, key.find_last_not_of(".,; \n") + 1 - from)), std::string::npos) << key;
+            ++answered;
+          }
+        }
+      }
+      EXPECT_GT(answered, 50);
+    }
+}
+
+TEST_F(PasskeyTest, NeedlesStandEverywhere) {
+  const auto made = source("passkey:named=0,early=0,adjacent=0,intro=0,questions=1");
+  std::vector<double> phase(32), place(32);
+  double needles = 0;
+  for (int step = 0; step < 300; ++step) {
+    const Batch batch = made->next({16, 1024, 256});
+    for (int64_t b = 0; b < 16; ++b) {
+      const size_t at = text(batch.ids[b], *bytes).find(" The pass key is ");
+      if (at == std::string::npos) continue;
+      ++phase[at % 256 / 8];
+      ++needles;
+    }
+  }
+  double chi = 0;  // 31 degrees of freedom: above 80 once in a million
+  for (const double n : phase) chi += (n - needles / 32) * (n - needles / 32) / (needles / 32);
+  EXPECT_LT(chi, 80);
+  EXPECT_GT(needles, 4700);
+}
+
+TEST_F(PasskeyTest, WeightsOfTheMemory) {
+  const auto made = source("passkey:path=@books,rows=0.5");
+  double most = 0, shielded = 0, asked = 0, replicated = 0, rows = 0;
+  for (int step = 0; step < 60; ++step) {
+    const Batch batch = made->next({8, 4096, 256, 64});
+    const Tensor write = batch.write.view({8, 16, 256});  // [B,S,N]
+    EXPECT_TRUE(at::equal(std::get<0>(write.min(2)), std::get<0>(write.max(2)))) << "one weight a segment";
+    for (int64_t b = 0; b < 8; ++b) {
+      const Tensor weights = write[b].select(1, 0);  // [S]
+      if (batch.kind[b].eq(0).any().item<bool>()) {
+        EXPECT_TRUE(weights.eq(1).all().item<bool>()) << "text";
+        continue;
+      }
+      ++rows;
+      replicated += weights.gt(1).any().item<bool>();
+      most = std::max(most, weights.max().item<double>());
+      const Tensor kinds = batch.kind[b].view({16, 256});  // [S,N]
+      for (int64_t s = 0; s < 16; ++s) {
+        if (kinds[s].eq(1).any().item<bool>()) EXPECT_EQ(weights[s].item<double>(), 1) << "a needle";
+        else if (kinds[s].ge(2).any().item<bool>()) asked += 1, shielded += weights[s].item<double>() == 0;
+      }
+    }
+  }
+  EXPECT_GT(most, 64);
+  EXPECT_LE(most, 64 * 1.8);
+  EXPECT_NEAR(replicated / rows, 0.75, 0.15);
+  EXPECT_NEAR(shielded / asked, 0.7, 0.15);
+  EXPECT_NEAR(rows, 240, 1);
+}
+
+TEST_F(PasskeyTest, WordingsAreManyAndHeldOutOnesAreApart) {
+  const Grammar many = grammar("many"), held = grammar("heldout");
+  EXPECT_GE(many.wordings(), 200);
+  EXPECT_GE(held.wordings(), 16);
+  std::set<std::string_view> seen;
+  for (const Grammar& one : {many, held})
+    for (const auto& part : {one.things, one.statements, one.questions})
+      for (const auto& text : part) EXPECT_TRUE(seen.insert(text).second) << text;
+}
+
+TEST_F(PasskeyTest, PromptsAreAsLongAsAskedAndAnswered) {
+  const std::string story = prose(100000, 9);
+  for (const auto& tokenizer : tokenizers) {
+    const auto book = tokenizer->encode(story);
+    for (const double depth : {0.0, 0.3, 1.0})
+      for (const int64_t needles : {1, 4})
+        for (const char* wordings : {"one", "many", "heldout"}) {
+          PasskeyTask task;
+          task.length = 2048;
+          task.depth = depth;
+          task.needles = needles;
+          task.wordings = wordings;
+          task.keys = "mixed";
+          task.seed = static_cast<uint64_t>(depth * 100) + static_cast<uint64_t>(needles);
+          if (needles == 4) task.book = book;
+          const auto prompt = passkey_prompt(task, *tokenizer);
+          ASSERT_EQ(prompt.ids.size(), 2048u);
+          const auto piece = [&](int64_t from, int64_t to) {
+            return tokenizer->decode(std::span(prompt.ids).subspan(static_cast<size_t>(from), static_cast<size_t>(to - from)));
+          };
+          EXPECT_NE(piece(prompt.answer_begin, prompt.answer_end).find(prompt.key), std::string::npos);
+          EXPECT_NE(piece(prompt.needle_begin, prompt.needle_end).find(prompt.key), std::string::npos);
+          EXPECT_LE(prompt.needle_end, prompt.answer_begin);
+          EXPECT_EQ(passkey_prompt(task, *tokenizer).ids, prompt.ids);
+        }
+  }
+}
+
+TEST_F(PasskeyTest, TheNeedleOfAPromptStandsAtEveryOffset) {
+  for (int64_t at = 1024; at < 1280; ++at)
+    for (const int64_t needles : {1, 5}) {
+      PasskeyTask task{.length = 4096, .needle_at = at, .needles = needles, .seed = static_cast<uint64_t>(at)};
+      const auto prompt = passkey_prompt(task, *bytes);
+      ASSERT_EQ(prompt.ids.size(), 4096u);
+      // Needles that stand before make way: the one asked for is at its place, or within their length of it.
+      EXPECT_EQ(prompt.needle_begin, at);
+      EXPECT_EQ(prompt.ids[static_cast<size_t>(at) + 1], 'T');
+    }
+  PasskeyTask task{.length = 300, .needle_at = 290};
+  EXPECT_THROW(passkey_prompt(task, *bytes), Error);
+  task = {.length = 200};
+  EXPECT_THROW(passkey_prompt(task, *bytes), Error);
+}
+
+}  // namespace
+}  // namespace longview::testing
