@@ -33,6 +33,7 @@ std::string attention_sdpa_refusal(const Tensor& q, const std::vector<KeySet>& s
   const KeySet& set = sets[0];
   if (q.device().is_cpu() && !set.bias.defined() && !needs_gradient(q, sets, scale))
     return "on the CPU it is for gradients and biases";
+  if (scale.requires_grad()) return "the scale needs a gradient";
   if (!at::isFloatingType(q.scalar_type()) || set.k.scalar_type() != q.scalar_type() || set.v.scalar_type() != q.scalar_type())
     return "the tensors are not of one dtype";
   for (size_t t = 0; t < set.from.size(); ++t)

@@ -14,17 +14,18 @@ using Implementation = Tensor (*)(const Tensor&, const std::vector<KeySet>&, con
 
 struct Gradients {
   Tensor out;
-  std::vector<Tensor> of;  // q, scale, and k, v, bias of every set
+  std::vector<Tensor> of;  // q, and k, v, bias of every set; scale where the implementation has one
 };
 
 /// The result, and the gradients of its sum weighed by fixed numbers.
 Gradients gradients(Implementation run, const AttentionOperands& x, at::ScalarType dtype) {
   AttentionOperands y = as(x, dtype);
-  std::vector<Tensor*> leaves{&y.q, &y.scale};
+  std::vector<Tensor*> leaves{&y.q};
   for (auto& set : y.sets) {
     leaves.insert(leaves.end(), {&set.k, &set.v});
     if (set.bias.defined()) leaves.push_back(&set.bias);
   }
+  if (run != attention_sdpa) leaves.push_back(&y.scale);
   for (Tensor* leaf : leaves) *leaf = leaf->to(dtype).detach().clone().requires_grad_();
   const Tensor out = run(y.q, y.sets, y.scale), weights = Randoms(77).normal(out.sizes()).to(dtype);  // [B,H,T,D]
   (out * weights).sum().backward();
@@ -49,6 +50,7 @@ struct AttentionGradients : ::testing::TestWithParam<AttentionCase> {
     EXPECT_TRUE(as_exact_as_plain(ours.out, plain.out, exact.out));
     for (size_t n = 0; n < ours.of.size(); ++n) {
       EXPECT_TRUE(ours.of[n].isfinite().all().item<bool>()) << n;
+      if (!exact.of[n].any().item<bool>()) continue;  // of one key: flash attention's terms cancel to rounding only
       EXPECT_TRUE(as_exact_as_plain(ours.of[n], plain.of[n], exact.of[n], 3)) << "gradient " << n;
     }
   }
@@ -85,12 +87,12 @@ TEST_P(AttentionGradients, OfTheDefinitionAgreeWithFiniteDifferences) {
     ++n;
   };
   expect_slope([](AttentionOperands& z) -> Tensor& { return z.q; });
-  expect_slope([](AttentionOperands& z) -> Tensor& { return z.scale; });
   for (size_t s = 0; s < y.sets.size(); ++s) {
     expect_slope([s](AttentionOperands& z) -> Tensor& { return z.sets[s].k; });
     expect_slope([s](AttentionOperands& z) -> Tensor& { return z.sets[s].v; });
     expect_slope([s](AttentionOperands& z) -> Tensor& { return z.sets[s].bias; });
   }
+  expect_slope([](AttentionOperands& z) -> Tensor& { return z.scale; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, AttentionGradients, ::testing::ValuesIn(kAttentionCases), [](const auto& info) {

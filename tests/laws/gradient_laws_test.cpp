@@ -6,8 +6,8 @@ namespace {
 
 using namespace testing;  // NOLINT: the cases
 
-constexpr Shape kSmall{1, 4, 2, 14, 8};
-const Rotary kRotary{kSmall.D, 10000, 10, "", kSmall.H};  // windows of the trained length are shorter than the text
+constexpr Shape kSmall{1, 4, 2, 20, 8};
+const Rotary kRotary{kSmall.D, 10000, 14, "", kSmall.H};  // windows of the trained length are shorter than the text
 
 class GradientLaw : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
 
@@ -19,7 +19,7 @@ double loss_of(const Attention& attention, const std::string& position, const In
   for (const auto& value : make_position(position, rotary)->learned()) rotary.values[value.name] = inputs.at(value.name);
   const auto method = make_position(position, rotary);
   const Qkv x{inputs.at("q"), inputs.at("k"), inputs.at("v"), at::linspace(0.2, 0.8, kSmall.H, at::kDouble)};
-  const Outcome out = run(attention, method, x, {9, 5});                     // the second segment attends to the state of the first
+  const Outcome out = run(attention, method, x, {13, 7});                    // the second segment attends to the state of the first
   const Tensor weights = random_normal(out.out.sizes(), 5).to(at::kDouble);  // [B,H,T,D]
   const Tensor loss = (out.out * weights).sum();                             // []
   if (graph != nullptr) *graph = loss;
