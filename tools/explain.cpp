@@ -84,7 +84,7 @@ std::vector<std::string> warnings_of(const ExplainCommand& command, const Explan
     out.push_back(fmt::format("longrope uses its {} list for {} tokens (original {}); the choice is made anew as the text grows",
                               e.length > original ? "long" : "short", with_commas(e.length), with_commas(original)));
   }
-  if (e.farthest > static_cast<double>(config.trained_length))
+  if (e.farthest > static_cast<double>(config.trained_length) && !e.pairs.empty())
     if (const auto slowest = e.pairs.back(); slowest.turns_after > slowest.turns * 1.001)
       out.push_back(
           fmt::format("the slowest pair turns {:.2f} times within {} tokens; in training it made {:.2f}: angles it has never met",
@@ -103,8 +103,8 @@ Explanation explain(const ExplainCommand& command, const Opened& opened) {
   const Position& method = *out.method.position;
   const Tensor last = at::tensor({cache - 1}, at::kLong), keys = at::arange(cache, at::kLong);  // [1] [cache]
   out.farthest = method.distance(last, keys).max().item<double>();
-  const Tensor before = Position(method.rotary()).theta(1), after = method.theta(cache);  // [D/2]
-  for (int64_t m = 0; m < before.size(0); ++m) {
+  const Tensor before = Position(method.rotary()).theta(1), after = method.theta(cache);  // [D/2] [M]
+  for (int64_t m = 0; m < after.size(0); ++m) {
     const double a = before[m].item<double>(), b = after[m].item<double>();
     out.pairs.push_back(
         {2 * M_PI / a, 2 * M_PI / b, static_cast<double>(config.trained_length) * a / (2 * M_PI), out.farthest * b / (2 * M_PI)});
@@ -128,10 +128,12 @@ std::string words(const Explanation& e, const ModelConfig& config) {
     pairs.rows.push_back({fmt::format("{}", m), with_commas(p.before, 1), with_commas(p.turns, 2),
                           fmt::format("{:.2f}x", p.after / p.before), with_commas(p.after, 1), with_commas(p.turns_after, 2)});
   }
-  std::string out =
-      values.text() + fmt::format("\nRotary pairs: \"now\" is at {} tokens, where the farthest key looks {} tokens away\n",
-                                  with_commas(e.length), with_commas(e.farthest, 0));
-  out += pairs.text();
+  std::string out = values.text();
+  if (e.pairs.empty()) out += "\nNothing is rotated.\n";
+  else
+    out += fmt::format("\nRotary pairs: \"now\" is at {} tokens, where the farthest key looks {} tokens away\n",
+                       with_commas(e.length), with_commas(e.farthest, 0)) +
+           pairs.text();
   out += fmt::format("\nScores are multiplied by {:.4f} at the first token and {:.4f} at the last, besides 1/sqrt({}).\n",
                      e.scale_first, e.scale_last, config.head_width);
   out += e.longest

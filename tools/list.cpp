@@ -74,7 +74,7 @@ TextTable footprint_table(const std::vector<Row>& rows) {
 }
 
 std::string settings_text(const Row& row) {
-  const Rotary rotary{64, 10000, 2048};
+  const Rotary rotary{64, 10000, 2048, "", 8, 24};
   const std::string name = row.name == "rope" ? "rope:base=10000" : row.name;  // rope does not speak of the checkpoint's base
   const std::string setting =
       row.kind == "positions" ? make_position(name, rotary)->setting : make_attention(name, rotary)->setting;
@@ -90,7 +90,7 @@ constexpr const char* kIntroduction = R"(# Methods
 What `--rope-scaling` and `--attention` take. This page is written by `longview list --markdown`, and a test keeps it current.
 
 A method is its name, or its name and some of its settings; what is left out keeps the value shown here. Any position goes with
-any attention:
+any attention, but for those that say otherwise:
 
     longview read book.txt --rope-scaling yarn:factor=4 --attention streaming:window=1024,sinks=4
     longview read book.txt --method yarn:factor=4+full --method dynamic+full --method rope+streaming
@@ -98,7 +98,10 @@ any attention:
 The same setting has the same name everywhere: `factor` is how many times longer than `original` the text may get, `original` the
 length in tokens that the model was trained for before any scaling, `base` the rotary base (left out: the checkpoint's), `window` the
 tokens that are kept or seen, `sinks` how many of them are the first of the text. `none` as a position is the checkpoint's rotation
-unscaled. Values that depend on the model are shown for one trained for 2,048 tokens.
+unscaled. Values that depend on the model are shown for one of 24 layers trained for 2,048 tokens.
+
+A position "to be trained with" is for models that were: a checkpoint that names it as its own is read with it, and no other method goes over
+it but the scales `logn=` and `temperature=`. `hwfa` and `hwfa2` are position and attention in one; asked for as one, the other follows.
 
 What is reached past the trained length is what was measured on one small model trained for 8,192 tokens, not trained further, with full
 attention: docs/results/recall.md and docs/results/extend.md.

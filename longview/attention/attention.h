@@ -27,6 +27,8 @@ class Attention {
   virtual State rewound(State state, int64_t count) const;
   /// The method of one layer, where layers differ.
   virtual const Attention& at(int64_t /*layer*/) const { return *this; }
+  /// The layers of a hybrid, whose position must have the same (Position::hybrid); "": all layers are alike, or no matter.
+  virtual std::string hybrid() const { return ""; }
   /// Most tokens the state ever keeps; none: it grows with the text.
   virtual std::optional<int64_t> bound() const = 0;
   /// f32 values of a memory beside those tokens, in a layer of G key heads of width D; while it is written, as many again.

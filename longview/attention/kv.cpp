@@ -1,6 +1,8 @@
 // Appending to keys and values without copying the past at every step.
 #include "longview/attention/kv.h"
 
+#include <c10/core/GradMode.h>
+
 namespace longview {
 namespace {
 
@@ -17,7 +19,7 @@ Tensor appended(Tensor past, const Tensor& fresh, int64_t spare) {
   const int64_t B = fresh.size(0), G = fresh.size(1), T = fresh.size(2), D = fresh.size(3);
   const int64_t n = past.defined() ? past.size(2) : 0;
   if (c10::GradMode::is_enabled() && (fresh.requires_grad() || (n > 0 && past.requires_grad())))
-    return n > 0 ? at::cat({past, fresh}, 2) : fresh;
+    return n > 0 ? at::cat({past, fresh}, 2) : fresh;  // [B,G,n+T,D] autograd keeps what it was given: nothing is written over
   if (n > 0 && room_behind(past) >= T) {
     const Tensor both = at::as_strided(past, {B, G, n + T, D}, past.strides(), past.storage_offset());  // [B,G,n+T,D]
     both.narrow(2, n, T).copy_(fresh);

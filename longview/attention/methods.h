@@ -6,6 +6,8 @@
 namespace longview {
 
 std::shared_ptr<const Attention> make_full(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_hwfa(const Setting&, const Rotary&);
+std::shared_ptr<const Attention> make_hwfa2(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_infini(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_infini_overlap(const Setting&, const Rotary&);
 std::shared_ptr<const Attention> make_infini_streaming(const Setting&, const Rotary&);

@@ -9,6 +9,8 @@ namespace {
 // clang-format off
 constexpr std::array kAttentions{
     AttentionEntry{"full", "arXiv:1706.03762", "every earlier token; state and time a token grow with the text", "everything, as far as the position method reaches", make_full},
+    AttentionEntry{"hwfa", "kexue.fm/archives/9603", "short windows, the last layer everything; with position hwfa, to be trained with", "everything, through one layer", make_hwfa},
+    AttentionEntry{"hwfa2", "kexue.fm/archives/9731", "short windows, a few layers everything; with position hwfa2, to be trained with", "everything, through the full layers", make_hwfa2},
     AttentionEntry{"infini", "arXiv:2404.07143", "its segment, and all before it through a compressive memory", "the segment exactly; all before it as far as the memory keeps it", make_infini},
     AttentionEntry{"infini_overlap", "arXiv:2404.07143, ours", "the same, with the segment before it still in view", "two segments exactly; all before them as far as the memory keeps it", make_infini_overlap},
     AttentionEntry{"infini_streaming", "arXiv:2404.07143, 2503.22196, ours", "the same, with the first tokens (sinks) too", "the first tokens and two segments exactly; the rest as far as the memory keeps it", make_infini_streaming},
@@ -34,6 +36,9 @@ State Attention::rewound(State state, int64_t count) const {
 }
 
 std::string refusal(const Attention& attention, const Position& position) {
+  if (const std::string ours = attention.hybrid(), theirs = position.hybrid(); ours != theirs)
+    return fmt::format("attention {} and position {} do not go together: {} has its own {}", parse_setting(attention.setting).name,
+                       parse_setting(position.setting).name, ours.empty() ? theirs : ours, ours.empty() ? "attention" : "position");
   const std::string anchor = position.anchor();
   if (anchor.empty() || !attention.bound()) return "";
   return fmt::format("{} goes with full attention only: {}, and {} drops tokens from there", parse_setting(position.setting).name,

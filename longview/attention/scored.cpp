@@ -1,6 +1,8 @@
 // Scores by the kernels (a position's fused pieces become key sets) or by the definition (its hooks, a block of queries at a time).
 #include "longview/attention/scored.h"
 
+#include <c10/core/GradMode.h>
+
 namespace longview {
 namespace {
 
@@ -15,11 +17,19 @@ Tensor row_scale(const Tensor& q, const std::vector<View>& views, const Position
   return position.scale(longs(last).clamp_min(0), length) / std::sqrt(static_cast<double>(q.size(-1)));  // [T]
 }
 
+/// Whether each stands one behind the one before.
+bool follows(const std::vector<int64_t>& places) {
+  for (size_t t = 1; t < places.size(); ++t)
+    if (places[t] != places[t - 1] + 1) return false;
+  return true;
+}
+
 kernels::Rotation query_rotation(const Position& position, int64_t length, const Place& place, const std::vector<int64_t>& query,
                                  at::Device device) {
   const auto [least, most] = std::minmax_element(query.begin(), query.end());
   const auto table = position.rotation(length, place, *least, *most - *least + 1, device);
-  const Tensor rows = (longs(query) - *least).to(device);                     // [T]
+  if (follows(query)) return table;
+  const Tensor rows = (longs(query) - *least).to(device, at::kLong, true);    // [T]
   return {table.cos.index_select(0, rows), table.sin.index_select(0, rows)};  // [T,M]
 }
 
@@ -30,8 +40,24 @@ kernels::Rotation everywhere(const Position& position, int64_t length, double pl
   return {row.cos.repeat({count, 1}), row.sin.repeat({count, 1})};  // [count,M]
 }
 
+/// Scores of pair m times exp(decay_m (i - j)), half of it in the queries and half in the keys, both counted from the middle of the
+/// queries: there the powers are small, and those of far keys go to 0 as their scores do.
+void fade(kernels::KeySet& set, const Piece& piece, const std::vector<int64_t>& query, int64_t key, int64_t key_step) {
+  const auto like = at::TensorOptions(at::kDouble);
+  const Tensor i = at::empty({static_cast<int64_t>(query.size())}, like);  // [Tq]
+  for (size_t t = 0; t < query.size(); ++t) i.data_ptr<double>()[t] = piece.query(query[t]);
+  const double middle = (i.min() + i.max()).item<double>() / 2;
+  const Tensor j = at::arange(set.k.size(2), like) * static_cast<double>(key_step) + static_cast<double>(key);  // [Tk]
+  const auto faded = [&](kernels::Rotation rows, const Tensor& distance) {
+    const Tensor gain = (distance.unsqueeze(-1) * piece.decay).exp().to(rows.cos.device());  // [T,M]
+    return kernels::Rotation{(rows.cos * gain).to(at::kFloat), (rows.sin * gain).to(at::kFloat)};
+  };
+  set.query = faded(set.query, i - middle), set.key = faded(set.key, middle - j);
+}
+
 /// What the queries of a view reach by one piece, without the keys that nobody reaches; none: nothing.
-std::optional<kernels::KeySet> key_set(const View& view, const Piece& piece, const Position& position, int64_t length) {
+std::optional<kernels::KeySet> key_set(const Tensor& q, const View& view, const Piece& piece, const Position& position,
+                                       int64_t length) {
   kernels::KeySet set{.k = view.k, .v = view.v, .query = {}, .key = {}, .from = view.from, .to = view.to, .first = view.first};
   int64_t least = view.k.size(2), most = 0;
   for (size_t t = 0; t < view.query.size(); ++t) {
@@ -50,31 +76,46 @@ std::optional<kernels::KeySet> key_set(const View& view, const Piece& piece, con
   for (size_t t = 0; t < view.query.size(); ++t)
     set.from[t] = std::max<int64_t>(set.from[t] - least, 0), set.to[t] = std::max<int64_t>(set.to[t] - least, 0);
   const at::Device device = view.k.device();
+  const std::vector<int64_t> query = view.distance ? std::vector(view.query.size(), *view.distance) : view.query;
+  if (piece.bias && view.distance) set.bias = piece.bias(query, 0, 1, q.options()).expand({-1, -1, most - least});  // [H,Tq,Tk]
+  else if (piece.bias) set.bias = piece.bias(query, view.key + least, most - least, q.options());                   // [H,Tq,Tk]
+  if (position.theta(length).numel() == 0) return set;
   if (view.distance) {
     const double distance = piece.query(*view.distance) - piece.key(0);
     set.query = everywhere(position, length, distance, static_cast<int64_t>(view.query.size()), device);
     set.key = everywhere(position, length, 0, most - least, device);
+    if (piece.decay.defined()) fade(set, piece, query, 0, 0);
     return set;
   }
   set.query = query_rotation(position, length, piece.query, view.query, device);
   set.key = position.rotation(length, piece.key, view.key + least, most - least, device);
+  if (piece.decay.defined()) fade(set, piece, query, view.key + least, 1);
   return set;
 }
 
-/// Scores of one view by the hooks: Re(sum_m q_m conj(k_m) e^{i theta_m d}) * gain * scale + bias, hidden keys at -infinity.
+/// Re(sum_m q_m conj(k_m) e^{i theta_m d} gain_m) of the pairs that turn; q [B,H,T,D], k [B,H,Tk,D].
+Tensor rotated_scores(const Tensor& q, const Tensor& k, const Position& position, const Tensor& theta, const Tensor& i,
+                      const Tensor& j) {
+  const int64_t M = theta.size(0);
+  const Tensor qa = q.narrow(-1, 0, M), qb = q.narrow(-1, M, M), ka = k.narrow(-1, 0, M), kb = k.narrow(-1, M, M);
+  const Tensor phi = position.distance(i, j).unsqueeze(-1) * theta;  // [T,Tk,M]
+  Tensor cos = phi.cos(), sin = phi.sin();                           // [T,Tk,M]
+  if (const Tensor gain = position.gain(i, j); gain.defined()) cos = cos * gain, sin = sin * gain;
+  cos = cos.to(q.dtype()), sin = sin.to(q.dtype());
+  const Tensor real = at::einsum("bhim,bhjm,ijm->bhij", {qa, ka, cos}) + at::einsum("bhim,bhjm,ijm->bhij", {qb, kb, cos});
+  const Tensor imaginary = at::einsum("bhim,bhjm,ijm->bhij", {qa, kb, sin}) - at::einsum("bhim,bhjm,ijm->bhij", {qb, ka, sin});
+  return real + imaginary;  // [B,H,T,Tk]
+}
+
+/// Scores of one view by the hooks: the pairs that turn and the rest of the head, times scale, plus bias; hidden keys at -infinity.
 Tensor view_scores(const Tensor& q, const View& view, const Tensor& scale, const Position& position, int64_t length) {
-  const int64_t M = position.rotary().head_width / 2, repeat = q.size(1) / view.k.size(1);
+  const Tensor theta = position.theta(length);  // [M]
+  const int64_t M = theta.size(0), D = q.size(-1), repeat = q.size(1) / view.k.size(1);
   Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);  // [T] [Tk]
   if (view.distance) i.fill_(*view.distance), j.zero_();
-  const Tensor k = view.k.repeat_interleave(repeat, 1);  // [B,H,Tk,D]
-  const Tensor qa = q.narrow(-1, 0, M), qb = q.narrow(-1, M, M), ka = k.narrow(-1, 0, M), kb = k.narrow(-1, M, M);
-  const Tensor phi = position.distance(i, j).unsqueeze(-1) * position.theta(length);  // [T,Tk,M]
-  const Tensor real = at::einsum("bhim,bhjm,ijm->bhij", {qa, ka, phi.cos().to(q.dtype())}) +
-                      at::einsum("bhim,bhjm,ijm->bhij", {qb, kb, phi.cos().to(q.dtype())});  // [B,H,T,Tk]
-  const Tensor imaginary = at::einsum("bhim,bhjm,ijm->bhij", {qa, kb, phi.sin().to(q.dtype())}) -
-                           at::einsum("bhim,bhjm,ijm->bhij", {qb, ka, phi.sin().to(q.dtype())});  // [B,H,T,Tk]
-  Tensor score = real + imaginary;                                                                // [B,H,T,Tk]
-  if (const Tensor gain = position.gain(i, j); gain.defined()) score = score * gain.to(q.dtype());
+  const Tensor k = view.k.repeat_interleave(repeat, 1);                                                         // [B,H,Tk,D]
+  Tensor score = at::matmul(q.narrow(-1, 2 * M, D - 2 * M), k.narrow(-1, 2 * M, D - 2 * M).transpose(-1, -2));  // [B,H,T,Tk]
+  if (M > 0) score = score + rotated_scores(q, k, position, theta, i, j);
   score = score * scale.to(q.dtype()).unsqueeze(-1);
   if (const Tensor bias = position.bias(i, j); bias.defined()) score = score + bias.to(q.dtype());
   const Tensor x = at::arange(view.k.size(2), at::kLong), from = longs(view.from).unsqueeze(-1), to = longs(view.to).unsqueeze(-1);
@@ -121,15 +162,48 @@ Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, con
   return at::cat(outs, 2);  // [B,H,T,D]
 }
 
+namespace {
+
+/// The scale on the device; without copying where all rows have the same.
+Tensor scale_of_rows(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
+  const Tensor scale = row_scale(q, views, position, length);  // [T]
+  const auto like = q.options().dtype(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
+  if (q.is_cpu()) return scale.to(like.dtype());
+  const double *begin = scale.data_ptr<double>(), *end = begin + scale.numel();
+  if (std::all_of(begin, end, [&](double x) { return x == *begin; })) return at::full({q.size(2)}, *begin, like);  // [T]
+  return scale.to(like, /*non_blocking=*/true);
+}
+
+/// How many queries at a time: biases are written out, so without gradients their size is bounded.
+int64_t queries_at_once(const Tensor& q, const std::vector<View>& views, const std::vector<Piece>& pieces) {
+  constexpr int64_t kPairs = int64_t{1} << 19;
+  const bool is_biased = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return bool(piece.bias); });
+  if (!is_biased || c10::GradMode::is_enabled()) return q.size(2);
+  int64_t keys = 1;
+  for (const auto& view : views) keys += view.k.size(2);
+  return std::clamp<int64_t>(kPairs / keys, 1, q.size(2));
+}
+
+}  // namespace
+
 Tensor scored(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
   if (q.size(2) == 0) return at::empty_like(q);  // [B,H,0,D]
   const Pieces& pieces = position.fused();
   if (!pieces) return scored_by_definition(q, views, position, length);
-  std::vector<kernels::KeySet> sets;
-  for (const auto& view : views)
-    for (const auto& piece : *pieces)
-      if (auto set = key_set(view, piece, position, length)) sets.push_back(std::move(*set));
-  return kernels::attention(q, sets, row_scale(q, views, position, length).to(q.device(), at::kFloat));
+  const int64_t T = q.size(2), block = queries_at_once(q, views, *pieces);
+  const Tensor scale = scale_of_rows(q, views, position, length);  // [T]
+  std::vector<Tensor> outs;
+  for (int64_t first = 0; first < T; first += block) {
+    const int64_t count = std::min(block, T - first);
+    std::vector<kernels::KeySet> sets;
+    for (const auto& view : views) {
+      const View part = count == T ? view : block_of(view, first, count);
+      for (const auto& piece : *pieces)
+        if (auto set = key_set(q, part, piece, position, length)) sets.push_back(std::move(*set));
+    }
+    outs.push_back(kernels::attention(q.narrow(2, first, count), sets, scale.narrow(0, first, count)));
+  }
+  return outs.size() == 1 ? outs[0] : at::cat(outs, 2);  // [B,H,T,D]
 }
 
 }  // namespace longview

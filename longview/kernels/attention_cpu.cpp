@@ -257,10 +257,12 @@ bool is_row_major(const Tensor& x) { return x.stride(-1) == 1 || x.size(-1) == 1
 
 }  // namespace
 
-std::string attention_cpu_refusal(const Tensor& q, const std::vector<KeySet>& sets) {
+std::string attention_cpu_refusal(const Tensor& q, const std::vector<KeySet>& sets, const Tensor& scale) {
   if (!q.device().is_cpu()) return "the tensors are not on the CPU";
   if (q.scalar_type() != at::kFloat) return "the tensors are not f32";
+  if (needs_gradient(q, sets, scale)) return "a gradient is needed";
   for (const auto& set : sets) {
+    if (set.bias.defined()) return "the scores have a bias";
     if (!is_row_major(set.k) || !is_row_major(set.v)) return "a head's values do not lie side by side";
     for (const Tensor* table : {&set.query.cos, &set.query.sin, &set.key.cos, &set.key.sin})
       if (table->defined() && !table->is_contiguous()) return "the rows of a rotation do not lie one after the other";

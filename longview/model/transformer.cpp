@@ -8,6 +8,8 @@
 namespace longview {
 namespace {
 
+constexpr std::string_view kPositionValues = "model.position.";
+
 /// Reads tensors of a checkpoint by name.
 struct Loader {
   const Checkpoint& checkpoint;
@@ -48,6 +50,19 @@ struct Loader {
     const int64_t D = checkpoint.config.head_width;
     return out.view({-1, D / 2, 2}).transpose(1, 2).reshape({-1}).to(device);
   }
+
+  /// Every tensor "model.position.NAME" by its NAME, f32.
+  std::map<std::string, Tensor> position_values() const {
+    std::map<std::string, Tensor> out;
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      if (!name.starts_with(kPositionValues)) continue;
+      check_finite(name, tensor);
+      const Tensor value = at::empty(tensor.shape);
+      dequantize(tensor.type, tensor.bytes.data(), value.numel(), value.data_ptr<float>());
+      out[name.substr(kPositionValues.size())] = value.to(device);
+    }
+    return out;
+  }
 };
 
 /// Takes tensors as they are.
@@ -62,6 +77,12 @@ struct Keeper {
   Tensor vector(const std::string& name, bool = false) const {
     const auto found = tensors.find(name);
     return found == tensors.end() ? Tensor() : found->second;
+  }
+  std::map<std::string, Tensor> position_values() const {
+    std::map<std::string, Tensor> out;
+    for (const auto& [name, tensor] : tensors)
+      if (name.starts_with(kPositionValues)) out[name.substr(kPositionValues.size())] = tensor;
+    return out;
   }
 };
 
@@ -104,6 +125,7 @@ void Transformer::load(const auto& source) {
   norm_ = source.vector("model.norm.weight");
   if (!config_.tied_head) head_ = source.weight("lm_head.weight");
   for (int64_t layer = 0; layer < config_.layers; ++layer) blocks_.push_back(load_block(source, config_, layer));
+  position_values_ = source.position_values();
 }
 
 int64_t Transformer::weight_bytes() const {
@@ -123,14 +145,21 @@ std::string Transformer::default_attention() const {
 }
 
 Method Transformer::method(std::string_view position, std::string_view attention) const {
-  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length,
-                      position == "none" ? "" : config_.rope_scaling};
+  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.rope_scaling,
+                      config_.heads,      config_.layers,    position_values_};
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
   Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
              make_position(wanted, rotary)};
+  // Of a hybrid one may be asked for, and the other follows.
+  if (const std::string hybrid = out.position->hybrid(); attention.empty() && !hybrid.empty() && out.attention->hybrid() != hybrid)
+    out.attention = make_attention(hybrid, rotary);
+  if (const std::string hybrid = out.attention->hybrid(); position.empty() && !hybrid.empty() && out.position->hybrid() != hybrid)
+    out.position = make_position(hybrid, rotary);
+  const std::string apart = refusal(*out.attention, *out.position);
+  LV_CHECK(apart.empty(), "[method] {}", apart);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const Attention& own = out.attention->at(layer);
-    const std::string why = refusal(own, *out.position);
+    const std::string why = refusal(own, out.position->at(layer));
     LV_CHECK(why.empty(), "[method] {}", why);
     LV_CHECK(own.memory_values(config_.kv_heads, config_.head_width) == 0 || !config_.memory_gate.empty(),
              "[{}] {} has no gates for a memory: give it some with longview convert --add-infini, or do without (memory=off)",
@@ -155,7 +184,7 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
   if (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) x = x.to(at::kFloat);  // sums of many layers
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const auto run = [this, layer, method, segment](const Tensor& in, State old) {
-      return block(config_, blocks_[layer], method.attention->at(layer), *method.position, in, segment, std::move(old));
+      return block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), in, segment, std::move(old));
     };
     auto out = recompute ? recomputed(run, x, std::move(state.layers[layer])) : run(x, std::move(state.layers[layer]));
     x = out.x;
@@ -178,7 +207,7 @@ std::vector<Forward> Transformer::forward(std::span<const Segment> segments, con
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     std::vector<State*> own;
     for (auto& state : states) own.push_back(&state.layers[layer]);
-    x = block(config_, blocks_[layer], method.attention->at(layer), *method.position, x, segments, own);
+    x = block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), x, segments, own);
   }
   const Tensor hidden = kernels::rms_norm(x, norm_, config_.norm_epsilon);  // [1,N,E]
   std::vector<Forward> out;

@@ -56,6 +56,7 @@ class Transformer {
   kernels::Weight embedding_, head_;  // [V,E]; head_ is empty when tied
   Tensor norm_;                       // [E]
   std::vector<BlockWeights> blocks_;
+  std::map<std::string, Tensor> position_values_;  // what the position learned, from "model.position.NAME"
 };
 
 }  // namespace longview

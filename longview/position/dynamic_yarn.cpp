@@ -12,9 +12,9 @@ struct DynamicYarnConfig {
 
 struct DynamicYarn final : Frequencies {
   DynamicYarn(DynamicYarnConfig config, Rotary rotary) : Frequencies(std::move(rotary)), c(config) {}
-  Tensor theta(int64_t length) const override { return at(length)->theta(length); }                      // [D/2]
-  Tensor scale(const Tensor& i, int64_t length) const override { return at(length)->scale(i, length); }  // [Tq]
-  std::shared_ptr<const Position> at(int64_t length) const {
+  Tensor theta(int64_t length) const override { return stretched(length)->theta(length); }                      // [D/2]
+  Tensor scale(const Tensor& i, int64_t length) const override { return stretched(length)->scale(i, length); }  // [Tq]
+  std::shared_ptr<const Position> stretched(int64_t length) const {
     const double factor = std::max(1.0, static_cast<double>(length) / static_cast<double>(c.original));
     return make_position(fmt::format("yarn:factor={},original={}", factor, c.original), rotary());
   }

@@ -15,16 +15,28 @@ namespace longview {
 
 /// What the model gives every method.
 struct Rotary {
-  int64_t head_width = 64;        // D
-  double base = 10000;            // theta_m = base^(-2m/D)
-  int64_t trained_length = 2048;  // tokens
-  std::string scaling{};          // the checkpoint's own frequencies, as a position setting; "": unscaled
+  int64_t head_width = 64;                 // D
+  double base = 10000;                     // theta_m = base^(-2m/D)
+  int64_t trained_length = 2048;           // tokens
+  std::string scaling{};                   // the checkpoint's own frequencies, as a position setting; "": unscaled
+  int64_t heads = 1;                       // H, for methods with a bias a head
+  int64_t layers = 1;                      // for methods whose layers differ
+  std::map<std::string, Tensor> values{};  // what was learned, by the names of Position::learned(); missing: as it begins
+};
+
+/// A tensor that is trained with the model and shared by all its layers; a checkpoint holds it as "model.position.NAME", f32.
+struct LearnedValue {
+  std::string name;
+  Tensor initial;  // f32, of the value's shape
 };
 
 inline Rotary with_base(Rotary rotary, double base) {
   rotary.base = base;
   return rotary;
 }
+
+/// As if the checkpoint had no scaling of its own.
+Rotary unscaled(Rotary rotary);
 
 /// Where the queries, or the keys, of a piece stand when their angles are made: empty, at their own positions.
 struct Place {
@@ -41,6 +53,9 @@ struct Place {
 struct Piece {
   std::function<std::pair<int64_t, int64_t>(int64_t i)> range;  // keys [from, to) that a query at i reaches this way
   Place query, key;
+  /// [H,Tq,Tk] or [1,Tq,Tk], what queries at those places add for the keys [key, key + count); empty: nothing.
+  std::function<Tensor(const std::vector<int64_t>& query, int64_t key, int64_t count, const at::TensorOptions& like)> bias = {};
+  Tensor decay = {};  // f64 [M]: pair m is multiplied by exp(decay_m * (query(i) - key(j))); undefined: by 1
 };
 using Pieces = std::optional<std::vector<Piece>>;
 
@@ -49,12 +64,22 @@ class Position {
   explicit Position(Rotary rotary) : rotary_(std::move(rotary)) {}
   virtual ~Position() = default;
 
-  virtual Tensor theta(int64_t length) const;                       // f64 [D/2], radians a step, when the cache holds `length`
+  virtual Tensor theta(
+      int64_t length) const;  // f64 [M], radians a step, when the cache holds `length`; the first M <= D/2 pairs turn
   virtual Tensor distance(const Tensor& i, const Tensor& j) const;  // f64 [Tq,Tk], default i - j
   virtual Tensor scale(const Tensor& i, int64_t length) const;      // f64 [Tq], default 1
-  virtual Tensor gain(const Tensor& i, const Tensor& j) const;      // f64 [Tq,Tk], default none
+  virtual Tensor gain(const Tensor& i, const Tensor& j) const;      // f64 [Tq,Tk,D/2], default none
   virtual Tensor bias(const Tensor& i, const Tensor& j) const;      // f64 [H,Tq,Tk], default none
   virtual Pieces pieces() const;                                    // default none: runs by the definition
+
+  /// What is trained with the model; value() gives it.
+  virtual std::vector<LearnedValue> learned() const { return {}; }
+  /// The method of one layer, where layers differ; a hybrid itself is the one of its layers that look at everything.
+  virtual const Position& at(int64_t /*layer*/) const { return *this; }
+  /// The layers of a hybrid, whose attention must have the same (Attention::hybrid); "": all layers are alike.
+  virtual std::string hybrid() const { return ""; }
+  /// A model must have been trained with it, and then no other method goes over it.
+  virtual bool is_trained_in() const { return false; }
 
   /// Why distances depend on where the text begins, so that no window may slide over it; "": only i - j matters.
   virtual std::string anchor() const { return ""; }
@@ -63,6 +88,8 @@ class Position {
   virtual std::string choice(int64_t) const { return ""; }
 
   const Rotary& rotary() const { return rotary_; }
+  /// A learned value f64 on the device, what Rotary::values has or else as it begins.
+  Tensor value(const std::string& name, at::Device device) const;
   std::string setting;  // "yarn:factor=4,original=8192,...": the method and all its values, as make_position understands them
   /// pieces(), made once.
   const Pieces& fused() const;

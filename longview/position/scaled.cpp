@@ -14,6 +14,13 @@ class Scaled : public Position {
   Tensor bias(const Tensor& i, const Tensor& j) const override { return inner_->bias(i, j); }
   Pieces pieces() const override { return inner_->pieces(); }
   std::string anchor() const override { return inner_->anchor(); }
+  std::vector<LearnedValue> learned() const override { return inner_->learned(); }
+  const Position& at(int64_t layer) const override {  // of a hybrid, the layers that look at everything are scaled
+    const Position& own = inner_->at(layer);
+    return &own == inner_.get() ? *this : own;
+  }
+  std::string hybrid() const override { return inner_->hybrid(); }
+  bool is_trained_in() const override { return inner_->is_trained_in(); }
   std::string choice(int64_t tokens) const override { return inner_->choice(tokens); }
 
   Tensor scale(const Tensor& i, int64_t length) const override {
@@ -47,6 +54,7 @@ Scales take_scales(Setting& setting) {
 
 std::shared_ptr<const Position> scaled_by(const Scales& scales, std::shared_ptr<const Position> method) {
   if (scales.is_empty()) return method;
+  LV_CHECK(scales.logn.empty() || method->hybrid() != "hwfa", "[hwfa] scales by log n already; leave out logn={}", scales.logn);
   std::string setting = method->setting;
   const auto add = [&](const std::string& value) { setting += (setting.find(':') == std::string::npos ? ":" : ",") + value; };
   if (!scales.logn.empty()) add("logn=" + scales.logn);

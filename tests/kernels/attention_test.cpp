@@ -40,7 +40,7 @@ Tensor elsewhere(const Tensor& x) {
 }
 
 TEST_P(AttentionKernels, AreAsExactAsThePlainFormula) {
-  ASSERT_EQ(attention_cpu_refusal(x.q, x.sets), "");
+  ASSERT_EQ(attention_cpu_refusal(x.q, x.sets, x.scale), "");
   EXPECT_TRUE(as_exact_as_plain(cpu(x), ref(x), ref(as(x, at::kDouble))));
 }
 
@@ -142,10 +142,10 @@ TEST(AttentionKernel, TheFirstOfTheTableThatCanRuns) {
   EXPECT_TRUE(same_bits(attention(exact.q, exact.sets, exact.scale), ref(exact))) << "f64 is for the definition";
   AttentionOperands turned = x;
   turned.sets[0].k = x.sets[0].k.transpose(2, 3).contiguous().transpose(2, 3);
-  EXPECT_NE(attention_cpu_refusal(turned.q, turned.sets), "");
+  EXPECT_NE(attention_cpu_refusal(turned.q, turned.sets, turned.scale), "");
   EXPECT_TRUE(same_bits(attention(turned.q, turned.sets, turned.scale), ref(turned)));
   turned = x, turned.sets[0].key.sin = x.sets[0].key.sin.t().contiguous().t();
-  EXPECT_NE(attention_cpu_refusal(turned.q, turned.sets), "") << "a rotation whose rows are not rows in memory";
+  EXPECT_NE(attention_cpu_refusal(turned.q, turned.sets, turned.scale), "") << "a rotation whose rows are not rows in memory";
 }
 
 TEST(AttentionKernel, WrongOperandsAreRefusedByName) {

@@ -11,7 +11,7 @@ class AttentionLaw : public ::testing::TestWithParam<std::tuple<std::string, std
  protected:
   const Shape shape = std::get<2>(GetParam());
   const std::shared_ptr<const Attention> attention = make_attention(std::get<0>(GetParam()), {shape.D, 10000, kTrained});
-  const std::shared_ptr<const Position> position = make_position(std::get<1>(GetParam()), {shape.D, 10000, kTrained});
+  const std::shared_ptr<const Position> position = position_of(std::get<1>(GetParam()), {shape.D, 10000, kTrained, "", shape.H});
   const Qkv x = random_qkv(shape, 1);
   const int64_t T = shape.T;
 
@@ -161,8 +161,13 @@ TEST(AttentionAndPosition, AreRefusedWhereAWindowWouldMoveWhatIsCountedFromTheSt
     for (const auto& other : attentions()) {
       const auto position = make_position(entry.name, rotary);
       const auto attention = make_attention(other.name, rotary);
-      const bool is_anchored = entry.name == "auto" || entry.name == "dual_chunk" || entry.name == "self_extend";
+      const bool is_anchored =
+          entry.name == "auto" || entry.name == "dual_chunk" || entry.name == "self_extend" || entry.name == "fire";
       const std::string why = refusal(*attention, *position);
+      if (attention->hybrid() != position->hybrid()) {
+        EXPECT_NE(why.find("do not go together"), std::string::npos) << entry.name << " with " << other.name;
+        continue;
+      }
       EXPECT_EQ(!why.empty(), is_anchored && attention->bound().has_value()) << entry.name << " with " << other.name;
       if (!why.empty()) EXPECT_NE(why.find("goes with full attention only"), std::string::npos) << why;
     }

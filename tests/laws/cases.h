@@ -19,13 +19,43 @@ constexpr int64_t kTrained = 50;  // trained length of the cases: shorter than t
 inline std::vector<std::string> position_settings() {
   std::vector<std::string> out;
   for (const auto& entry : positions()) out.emplace_back(entry.name);
-  for (const char* more :
-       {"dynamic:factor=2", "yarn:factor=8,ramp=paper", "llama3:original=50", "linear:factor=1.5", "rope:base=500000",
-        "resonance:over=rope", "resonance:over=ntk,factor=2", "ntk_mixed:power=1", "longrope:long=7,short=1.5", "rerope:window=20",
-        "leaky_rerope:window=9,factor=3", "self_extend:window=10,group=3", "self_extend:window=10,group=3,shift=real",
-        "dual_chunk:chunk=12,limit=20", "rerope:window=16,logn=clipped", "rope:logn=trained,temperature=4"})
+  for (const char* more : {"dynamic:factor=2",
+                           "yarn:factor=8,ramp=paper",
+                           "llama3:original=50",
+                           "linear:factor=1.5",
+                           "rope:base=500000",
+                           "resonance:over=rope",
+                           "resonance:over=ntk,factor=2",
+                           "ntk_mixed:power=1",
+                           "longrope:long=7,short=1.5",
+                           "rerope:window=20",
+                           "leaky_rerope:window=9,factor=3",
+                           "self_extend:window=10,group=3",
+                           "self_extend:window=10,group=3,shift=real",
+                           "dual_chunk:chunk=12,limit=20",
+                           "rerope:window=16,logn=clipped",
+                           "rope:logn=trained,temperature=4",
+                           "kerple:kind=power",
+                           "alibi:logn=clipped",
+                           "t5:buckets=8,distance=20",
+                           "fire:threshold=30,hidden=5,temperature=2",
+                           "xpos:scale_base=40",
+                           "nope:logn=trained",
+                           "hwfa2:full=1,window=20"})
     out.emplace_back(more);
   return out;
+}
+
+/// The method for heads of a shape, where it learns something with values as training might leave them.
+inline std::shared_ptr<const Position> position_of(const std::string& setting, Rotary rotary) {
+  auto out = make_position(setting, rotary);
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(11);
+  for (const auto& value : out->learned()) {
+    const Tensor change = at::randn(value.initial.sizes(), generator, at::TensorOptions(at::kFloat));
+    rotary.values[value.name] =
+        value.initial * (1 + 0.1 * change) + (value.initial.abs().max().item<float>() == 0 ? change : 0 * change);
+  }
+  return rotary.values.empty() ? out : make_position(setting, rotary);
 }
 
 /// Methods that look only at differences of positions, whose limits and shifts are the same everywhere.
@@ -41,7 +71,8 @@ inline std::vector<std::string> attention_settings() {
        {"window:window=37", "window:window=1", "streaming:window=40", "streaming:window=33,sinks=0", "streaming:window=9,sinks=8",
         "lm_infinite:window=20,globals=3,cap=30", "lm_infinite:window=16,globals=0,cap=16", "infini:segment=16",
         "infini:segment=16,rule=delta,read=centred", "infini:segment=7,rule=corrected_delta,features=dpfp,empty=scale",
-        "infini:segment=20,memory=off", "infini_overlap:segment=16,overlap=9", "infini_streaming:segment=10,rule=delta"})
+        "infini:segment=20,memory=off", "infini_overlap:segment=16,overlap=9", "infini_streaming:segment=10,rule=delta",
+        "hwfa2:full=1"})
     out.emplace_back(more);
   return out;
 }
@@ -85,6 +116,7 @@ class Watched final : public Position {
   Tensor bias(const Tensor& i, const Tensor& j) const override { return of_->bias(i, j); }
   Pieces pieces() const override { return is_fused_ ? of_->pieces() : std::nullopt; }
   std::string anchor() const override { return of_->anchor(); }
+  std::string hybrid() const override { return of_->hybrid(); }
   mutable int64_t length = 0;  // of the last call
 
  private:

@@ -55,7 +55,8 @@ Tensor streaming_as_told(const Qkv& x, const Position& position, const std::vect
   std::vector<int64_t> cache;
   std::vector<Tensor> outs;
   const auto rotated = [&](const Tensor& y, const Tensor& places, const Tensor& theta) {  // [B,H,n,D]
-    const Tensor phi = places.to(at::kDouble).unsqueeze(-1) * theta;                      // [n,D/2]
+    if (theta.numel() == 0) return y;
+    const Tensor phi = places.to(at::kDouble).unsqueeze(-1) * theta;  // [n,D/2]
     const Tensor c = phi.cos().to(y.dtype()), s = phi.sin().to(y.dtype()), a = y.chunk(2, -1)[0], b = y.chunk(2, -1)[1];
     return at::cat({a * c - b * s, b * c + a * s}, -1);
   };
@@ -67,7 +68,9 @@ Tensor streaming_as_told(const Qkv& x, const Position& position, const std::vect
     const Tensor k = rotated(x.k.index_select(2, kept), places, theta).repeat_interleave(repeat, 1);  // [B,H,n,D]
     const Tensor q = rotated(x.q.narrow(2, t, 1), places.narrow(0, places.size(0) - 1, 1), theta);    // [B,H,1,D]
     const Tensor scale = position.scale(places.slice(0, -1), lengths[static_cast<size_t>(t)]) / std::sqrt(double(x.q.size(3)));
-    const Tensor weights = at::softmax(at::matmul(q, k.transpose(-1, -2)) * scale.to(q.dtype()), -1);
+    Tensor score = at::matmul(q, k.transpose(-1, -2)) * scale.to(q.dtype());  // [B,H,1,n]
+    if (const Tensor bias = position.bias(places.slice(0, -1), places); bias.defined()) score = score + bias.to(q.dtype());
+    const Tensor weights = at::softmax(score, -1);
     outs.push_back(at::matmul(weights, x.v.index_select(2, kept).repeat_interleave(repeat, 1)));
   }
   return at::cat(outs, 2);
@@ -94,7 +97,7 @@ std::vector<std::string> plain_settings() {
   const Tensor far = make_position("rope", {kShape.D, 10000, kTrained})->distance(i, i);
   std::erase_if(out, [&](const std::string& setting) {
     const auto method = make_position(setting, {kShape.D, 10000, kTrained});
-    return !method->anchor().empty() || !at::equal(method->distance(i, i), far);
+    return !method->anchor().empty() || method->gain(i, i).defined() || !at::equal(method->distance(i, i), far);
   });
   return out;
 }

@@ -1,0 +1,77 @@
+// Gradients of every attention method with every position method, learned values included, against finite differences in float64.
+#include "tests/laws/cases.h"
+
+namespace longview {
+namespace {
+
+using namespace testing;  // NOLINT: the cases
+
+constexpr Shape kSmall{1, 4, 2, 20, 8};
+const Rotary kRotary{kSmall.D, 10000, 14, "", kSmall.H};  // windows of the trained length are shorter than the text
+
+class GradientLaw : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+/// The methods' inputs in float64: q, k, v, and what the position learned, by name.
+using Inputs = std::map<std::string, Tensor>;
+
+double loss_of(const Attention& attention, const std::string& position, const Inputs& inputs, Tensor* graph) {
+  Rotary rotary = kRotary;
+  for (const auto& value : make_position(position, rotary)->learned()) rotary.values[value.name] = inputs.at(value.name);
+  const auto method = make_position(position, rotary);
+  const Qkv x{inputs.at("q"), inputs.at("k"), inputs.at("v"), at::linspace(0.2, 0.8, kSmall.H, at::kDouble)};
+  const Outcome out = run(attention, method, x, {13, 7});                    // the second segment attends to the state of the first
+  const Tensor weights = random_normal(out.out.sizes(), 5).to(at::kDouble);  // [B,H,T,D]
+  const Tensor loss = (out.out * weights).sum();                             // []
+  if (graph != nullptr) *graph = loss;
+  return loss.item<double>();
+}
+
+TEST_P(GradientLaw, GradientsAgreeWithFiniteDifferences) {
+  const auto& [name, position] = GetParam();
+  const auto attention = make_attention(name, kRotary);
+  const Qkv x = in_double(random_qkv(kSmall, 3));
+  Inputs inputs{{"q", x.q}, {"k", x.k}, {"v", x.v}};
+  const auto with_values = position_of(position, kRotary);
+  for (const auto& value : with_values->learned()) inputs[value.name] = with_values->rotary().values.at(value.name).to(at::kDouble);
+  Inputs leaves;
+  for (const auto& [key, tensor] : inputs) leaves[key] = tensor.clone().requires_grad_();
+  Tensor graph;
+  loss_of(*attention, position, leaves, &graph);
+  graph.backward();
+  const double step = 1e-5;
+  for (const auto& [key, tensor] : inputs) {
+    const Tensor slope = leaves[key].grad();
+    ASSERT_TRUE(slope.defined()) << key << " has no gradient";
+    ASSERT_TRUE(slope.isfinite().all().item<bool>()) << key;
+    const Tensor along = random_normal(tensor.sizes(), 17).to(at::kDouble);
+    const auto at = [&](double distance) {
+      Inputs moved = inputs;
+      moved[key] = tensor + distance * along;
+      return loss_of(*attention, position, moved, nullptr);
+    };
+    const double wanted = (at(step) - at(-step)) / (2 * step), ours = (slope * along).sum().item<double>();
+    EXPECT_NEAR(ours, wanted, 1e-6 * (1 + std::abs(wanted))) << key;
+  }
+}
+
+std::vector<GradientLaw::ParamType> every_pair() {
+  auto methods = position_settings();
+  std::vector<std::string> lookers;
+  for (const auto& entry : attentions()) lookers.emplace_back(entry.name);
+  for (const char* more : {"streaming:window=8,sinks=2", "infini:segment=4", "infini:segment=4,rule=delta,read=centred",
+                           "lm_infinite:window=6,globals=2,cap=9", "hwfa2:full=1"})
+    lookers.emplace_back(more);
+  std::vector<GradientLaw::ParamType> out;
+  for (const auto& attention : lookers)
+    for (const auto& position : methods)
+      if (refusal(*make_attention(attention, kRotary), *make_position(position, kRotary)).empty())
+        out.emplace_back(attention, position);
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, GradientLaw, ::testing::ValuesIn(every_pair()), [](const auto& info) {
+  return name_of(std::get<0>(info.param)) + "__" + name_of(std::get<1>(info.param));
+});
+
+}  // namespace
+}  // namespace longview
