@@ -1,8 +1,10 @@
-// longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for, or as GGUF.
+// longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for, or as GGUF;
+// or, with --train-bpe, texts as a tokenizer.
 #include "longview/base/text_format.h"
 #include "longview/checkpoint/export.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tools/reading.h"
+#include "tools/train_tokenizer.h"
 
 namespace longview::tools {
 namespace {
@@ -12,6 +14,7 @@ struct ConvertCommand : SharedOptions {
   std::string infini;  // --add-infini: an attention setting; "": no
   std::string gate = "tanh";
   std::optional<double> beta;
+  TokenizerTraining training;  // --train-bpe
   bool is_given_gate = false, is_dropping = false, is_replacing = false;
 };
 
@@ -67,6 +70,12 @@ Json json_of(const ConvertCommand& command, const Checkpoint& checkpoint, const 
 }
 
 void convert(const ConvertCommand& command) {
+  if (!command.training.texts.empty()) {
+    LV_CHECK(command.source.empty(), "[convert] --train-bpe reads the texts that follow it; '{}' belongs to nothing",
+             command.source);
+    return train_tokenizer(command, command.training, command.out);
+  }
+  LV_CHECK(!command.source.empty() && !command.out.empty(), "[convert] give SOURCE and OUT, or --train-bpe FILE... and -o DIR");
   const BlockType type = dtype_named(command.dtype);
   check_writable("--json", command.json);
   Checkpoint checkpoint = open_checkpoint(find_model(command.source));
@@ -99,9 +108,8 @@ void add_convert(CLI::App& program) {
   auto* app = program.add_subcommand("convert", "a checkpoint as a Hugging Face folder or a GGUF; gives it a memory");
   auto command = std::make_shared<ConvertCommand>();
   app->add_option("source", command->source, "what `read -m` takes: GGUF, Hugging Face folder, llama2.c, or a name")
-      ->required()
       ->type_name("SOURCE");
-  app->add_option("out", command->out, "folder to write, or a file that ends in .gguf")->required()->type_name("OUT");
+  app->add_option("-o,--out,out", command->out, "folder to write, or a file that ends in .gguf")->type_name("OUT");
   app->add_option("--dtype,--type", command->dtype, "f32, bf16 or f16, for a GGUF also q8_0; quantised weights are expanded")
       ->type_name("TYPE");
   app->add_flag("--add-infini{infini}", command->infini,
@@ -114,6 +122,10 @@ void add_convert(CLI::App& program) {
   app->add_option("--beta", command->beta, "every head's beta at first, 0 if not given; sigmoid of -4 leaves the memory 1.8%")
       ->type_name("X");
   app->add_flag("--drop-infini", command->is_dropping, "take the gates away again");
+  app->add_option("--train-bpe", command->training.texts, "learn a byte-level BPE tokenizer from files, folders or archives")
+      ->type_name("FILE...");
+  add_count(*app, "--vocab", command->training.vocabulary, "ids of that tokenizer, 32k if not given");
+  app->add_option("--split", command->training.split, "how it cuts words: " + listed(split_names()))->type_name("NAME");
   app->add_flag("--force", command->is_replacing, "replace a folder that was converted before");
   add_json_option(*app, *command);
   app->add_flag("-q,--quiet", command->quiet, "no progress and no notes");

@@ -33,7 +33,7 @@ class Mixture final : public Source {
       BatchShape own = shape;
       own.rows = rows[i];
       made.push_back(parts_[i].source->next(own));
-      made.back().kind = numbered(made.back(), numbers_[i]);
+      number(made.back(), numbers_[i]);
       goes_on = goes_on && made.back().continues;
     }
     rows_before_ = rows;
@@ -84,25 +84,34 @@ class Mixture final : public Source {
     return out;
   }
 
-  static Tensor numbered(const Batch& batch, const std::vector<int8_t>& numbers) {
-    Tensor out = at::full_like(batch.kind, kUnscored);  // [B,T]
-    for (size_t kind = 0; kind < numbers.size(); ++kind) out.masked_fill_(batch.kind.eq(static_cast<int64_t>(kind)), numbers[kind]);
+  /// A part's kinds as ours.
+  static void number(Batch& batch, const std::vector<int8_t>& numbers) {
+    auto* kind = batch.kind.data_ptr<int8_t>();
+    for (int64_t i = 0; i < batch.kind.numel(); ++i)
+      if (kind[i] >= 0) kind[i] = numbers[static_cast<size_t>(kind[i])];
+  }
+
+  template <class T>
+  static Tensor join(const std::vector<Batch>& made, Tensor Batch::*field, T otherwise) {
+    if (std::none_of(made.begin(), made.end(), [&](const Batch& one) { return (one.*field).defined(); })) return {};
+    int64_t rows = 0;
+    for (const Batch& one : made) rows += one.ids.size(0);
+    const Tensor out = at::empty({rows, made.front().ids.size(1)}, c10::CppTypeToScalarType<T>::value);  // [B,T]
+    auto* to = out.data_ptr<T>();
+    for (const Batch& one : made) {
+      const Tensor& part = one.*field;
+      to = part.defined() ? std::copy_n(part.data_ptr<T>(), part.numel(), to) : std::fill_n(to, one.ids.numel(), otherwise);
+    }
     return out;
   }
 
   static Batch joined(const std::vector<Batch>& made) {
-    const auto join = [&](Tensor Batch::*field, double otherwise, at::ScalarType type) {
-      if (std::none_of(made.begin(), made.end(), [&](const Batch& one) { return (one.*field).defined(); })) return Tensor();
-      std::vector<Tensor> all;
-      for (const Batch& one : made) all.push_back((one.*field).defined() ? one.*field : at::full(one.ids.sizes(), otherwise, type));
-      return at::cat(all);  // [B,T]
-    };
     Batch out;
-    out.ids = join(&Batch::ids, 0, at::kLong);            // [B,T]
-    out.targets = join(&Batch::targets, -1, at::kLong);   // [B,T]
-    out.kind = join(&Batch::kind, kUnscored, at::kChar);  // [B,T]
-    out.write = join(&Batch::write, 1, at::kFloat);       // [B,T]
-    out.document = join(&Batch::document, 0, at::kLong);  // [B,T]
+    out.ids = join(made, &Batch::ids, int64_t{0});            // [B,T]
+    out.targets = join(made, &Batch::targets, int64_t{-1});   // [B,T]
+    out.kind = join(made, &Batch::kind, kUnscored);           // [B,T]
+    out.write = join(made, &Batch::write, 1.0f);              // [B,T]
+    out.document = join(made, &Batch::document, int64_t{0});  // [B,T]
     for (const Batch& one : made) out.fresh_tokens += one.fresh_tokens;
     return out;
   }

@@ -11,19 +11,18 @@ void check_shape(std::string_view where, const BatchShape& shape) {
            "[{}] segments have 0 or more tokens and count at least once; got {} and {}", where, shape.segment, shape.replication);
 }
 
+// Plain loops, here and in batch_of: LibTorch would spread them over threads that a step being computed needs.
 void share_evenly(Batch& batch, const Source& source) {
-  const auto kinds = source.kinds();
-  batch.share = at::zeros(batch.ids.sizes(), at::kFloat);  // [B,T]
-  std::map<std::string, Tensor> targets;                   // by loss: bool [B,T]
-  for (size_t kind = 0; kind < kinds.size(); ++kind) {
-    const Tensor of_kind = batch.kind.eq(static_cast<int64_t>(kind));  // [B,T]
-    auto& all = targets[source.loss(kind)];
-    all = all.defined() ? all.logical_or(of_kind) : of_kind;  // [B,T]
-  }
-  for (const auto& [loss, where] : targets) {
-    const auto count = where.sum().item<int64_t>();
-    if (count > 0) batch.share.masked_fill_(where, 1.0 / static_cast<double>(count));
-  }
+  const size_t kinds = source.kinds().size();
+  std::map<std::string, int64_t> counts;  // of targets by loss
+  std::vector<int64_t*> count_of;         // by kind: its loss's
+  for (size_t kind = 0; kind < kinds; ++kind) count_of.push_back(&counts[source.loss(kind)]);
+  const std::span<const int8_t> kind(batch.kind.data_ptr<int8_t>(), static_cast<size_t>(batch.kind.numel()));
+  for (const int8_t one : kind)
+    if (one >= 0) ++*count_of[static_cast<size_t>(one)];
+  batch.share = at::empty(batch.ids.sizes(), at::kFloat);  // [B,T]
+  auto* share = batch.share.data_ptr<float>();
+  for (const int8_t one : kind) *share++ = one < 0 ? 0.0f : 1.0f / static_cast<float>(*count_of[static_cast<size_t>(one)]);
 }
 
 Batch batch_of(const std::vector<Row>& rows, const Source& source) {
@@ -37,7 +36,7 @@ Batch batch_of(const std::vector<Row>& rows, const Source& source) {
   out.targets = at::empty({B, T}, at::kLong);                      // [B,T]
   out.kind = at::empty({B, T}, at::kChar);                         // [B,T]
   if (is_weighted) out.write = at::empty({B, T}, at::kFloat);      // [B,T]
-  if (has_documents) out.document = at::zeros({B, T}, at::kLong);  // [B,T]
+  if (has_documents) out.document = at::empty({B, T}, at::kLong);  // [B,T]
   for (int64_t b = 0; b < B; ++b) {
     const Row& row = rows[static_cast<size_t>(b)];
     auto* ids = out.ids.data_ptr<int64_t>() + b * T;
@@ -49,6 +48,7 @@ Batch batch_of(const std::vector<Row>& rows, const Source& source) {
     }
     std::copy(row.kind.begin(), row.kind.end(), out.kind.data_ptr<int8_t>() + b * T);
     if (is_weighted) std::copy(row.write.begin(), row.write.end(), out.write.data_ptr<float>() + b * T);
+    if (has_documents && row.document.empty()) std::fill_n(out.document.data_ptr<int64_t>() + b * T, T, 0);
     if (!row.document.empty()) std::copy(row.document.begin(), row.document.end(), out.document.data_ptr<int64_t>() + b * T);
   }
   out.fresh_tokens = B * T;

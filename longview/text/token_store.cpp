@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -16,7 +17,7 @@ namespace {
 constexpr uint64_t kMagic = 0x316E656B6F744C56;  // "VLtoken1"
 
 struct Footer {
-  uint64_t magic = kMagic, key = 0, width = 0, tokens = 0, texts = 0, checksum = 0;
+  uint64_t magic = kMagic, key = 0, width = 0, tokens = 0, texts = 0, checksum = 0;  // the last is of all that stands before it
 };
 
 class Hash {
@@ -101,8 +102,9 @@ void write_tokens(const TextFiles& files, const Tokenizer& tokenizer, uint64_t k
   footer.texts = ends.size();
   put(std::string((8 - footer.tokens * footer.width % 8) % 8, '\0'));
   put({reinterpret_cast<const char*>(ends.data()), ends.size() * sizeof(uint64_t)});
+  put({reinterpret_cast<const char*>(&footer), offsetof(Footer, checksum)});
   footer.checksum = hash.value();
-  write(std::string_view(reinterpret_cast<const char*>(&footer), sizeof footer));
+  write(std::string_view(reinterpret_cast<const char*>(&footer.checksum), sizeof footer.checksum));
 }
 
 }  // namespace
@@ -121,11 +123,12 @@ struct TokenFile {
     if (footer.magic != kMagic || footer.width > 4 || footer.tokens > body || footer.texts > body) return std::nullopt;
     const size_t table = (footer.tokens * footer.width + 7) / 8 * 8;
     if (table + footer.texts * sizeof(uint64_t) != body) return std::nullopt;
+    if (XXH3_64bits(bytes.data(), body + offsetof(Footer, checksum)) != footer.checksum) return std::nullopt;
     if (footer.key != key) {
       why = "the texts have changed";
       return std::nullopt;
     }
-    if (XXH3_64bits(bytes.data(), body) != footer.checksum) return std::nullopt;
+
     TokenStore out;
     out.owner_ = owner;
     out.bytes_ = bytes.first(footer.tokens * footer.width);

@@ -217,7 +217,7 @@ std::string tokenizer_config_to_json(const TokenizerSpec& spec, int64_t trained_
   out["add_bos_token"] = spec.add_bos;
   out["add_eos_token"] = spec.add_eos;
   out["clean_up_tokenization_spaces"] = false;
-  out["model_max_length"] = trained_length;
+  if (trained_length > 0) out["model_max_length"] = trained_length;
   if (!spec.chat_template.empty()) out["chat_template"] = spec.chat_template;
   return written([&] { return out.dump(2) + "\n"; });
 }

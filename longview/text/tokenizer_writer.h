@@ -12,7 +12,7 @@ namespace longview {
 /// overlap in a text, SentencePiece takes the left one and merges the earlier one, so a rare word may come out in other pieces.
 std::string tokenizer_to_json(const TokenizerSpec& spec);
 
-/// tokenizer_config.json: special tokens, whether BOS and EOS are added, the chat template, and the length the model was trained for.
+/// tokenizer_config.json: special tokens, whether BOS and EOS are added, the chat template, and the length the model was trained for (0: not known).
 std::string tokenizer_config_to_json(const TokenizerSpec& spec, int64_t trained_length);
 
 }  // namespace longview

@@ -104,14 +104,16 @@ TEST_F(PasskeyTest, WorksWithAnyTokenizerAndWording) {
 
 TEST_F(PasskeyTest, NeedlesStandEverywhere) {
   const auto made = source("passkey:named=0,early=0,adjacent=0,intro=0,questions=1");
-  std::vector<double> phase(32), place(32);
+  std::vector<double> phase(32);
+  std::set<size_t> offsets;
   double needles = 0;
   for (int step = 0; step < 300; ++step) {
     const Batch batch = made->next({16, 1024, 256});
     for (int64_t b = 0; b < 16; ++b) {
       const size_t at = text(batch.ids[b], *bytes).find(" The pass key is ");
       if (at == std::string::npos) continue;
-      ++phase[at % 256 / 8];
+      ++phase[at % 32];  // the chance falls smoothly along the row, since a question follows
+      offsets.insert(at % 256);
       ++needles;
     }
   }
@@ -119,6 +121,7 @@ TEST_F(PasskeyTest, NeedlesStandEverywhere) {
   for (const double n : phase) chi += (n - needles / 32) * (n - needles / 32) / (needles / 32);
   EXPECT_LT(chi, 80);
   EXPECT_GT(needles, 4700);
+  EXPECT_EQ(offsets.size(), 256u);
 }
 
 TEST_F(PasskeyTest, WeightsOfTheMemory) {
@@ -195,7 +198,6 @@ TEST_F(PasskeyTest, TheNeedleOfAPromptStandsAtEveryOffset) {
       PasskeyTask task{.length = 4096, .needle_at = at, .needles = needles, .seed = static_cast<uint64_t>(at)};
       const auto prompt = passkey_prompt(task, *bytes);
       ASSERT_EQ(prompt.ids.size(), 4096u);
-      // Needles that stand before make way: the one asked for is at its place, or within their length of it.
       EXPECT_EQ(prompt.needle_begin, at);
       EXPECT_EQ(prompt.ids[static_cast<size_t>(at) + 1], 'T');
     }

@@ -8,8 +8,14 @@
 
 namespace longview::testing {
 
+inline TokenizerSpec byte_spec() {
+  TokenizerSpec spec;
+  spec.model = "byte";
+  return spec;
+}
+
 struct SourceTest : TemporaryFolder {
-  std::shared_ptr<const Tokenizer> bytes = make_tokenizer({.model = "byte"});
+  std::shared_ptr<const Tokenizer> bytes = make_tokenizer(byte_spec());
 
   void put(const std::string& name, const std::string& text) const {
     std::filesystem::create_directories((root / name).parent_path());

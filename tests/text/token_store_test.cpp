@@ -31,6 +31,12 @@ struct TokenStoreTest : testing::TemporaryFolder {
   }
 };
 
+std::unique_ptr<Tokenizer> plain_bytes() {
+  TokenizerSpec spec;
+  spec.model = "byte";
+  return make_tokenizer(std::move(spec));
+}
+
 std::unique_ptr<Tokenizer> wide() {  // more ids than two bytes have
   TokenizerSpec spec;
   spec.model = "byte";
@@ -45,7 +51,7 @@ TEST_F(TokenStoreTest, IsTheTokensOfTheTextsWhereverItIsKept) {
   put("books/b.txt", "\xC3\xA4 second text");
   put("books/c.txt", "");
   std::vector<std::unique_ptr<Tokenizer>> tokenizers;
-  tokenizers.push_back(make_tokenizer({.model = "byte"}));
+  tokenizers.push_back(plain_bytes());
   tokenizers.push_back(wide());
   for (const auto& tokenizer : tokenizers) {
     const std::vector<std::vector<Id>> expected = {tokenizer->encode("In the beginning\n"),
@@ -59,7 +65,7 @@ TEST_F(TokenStoreTest, IsTheTokensOfTheTextsWhereverItIsKept) {
 }
 
 TEST_F(TokenStoreTest, ADamagedOrStaleCacheIsMadeAgain) {
-  const auto tokenizer = make_tokenizer({.model = "byte"});
+  const auto tokenizer = plain_bytes();
   put("books/a.txt", "In the beginning\n");
   const auto expected = all(made(*tokenizer));
   const std::string good = read_text(cache());
@@ -83,7 +89,7 @@ TEST_F(TokenStoreTest, ADamagedOrStaleCacheIsMadeAgain) {
 }
 
 TEST_F(TokenStoreTest, AFileThatVanishedAndAFullDiskSaySo) {
-  const auto tokenizer = make_tokenizer({.model = "byte"});
+  const auto tokenizer = plain_bytes();
   put("books/a.txt", "In the beginning\n");
   const auto store = made(*tokenizer);
   const auto name = cache();

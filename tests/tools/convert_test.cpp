@@ -108,5 +108,22 @@ TEST_F(ProgramConvert, SaysWhatIsWrong) {
   expect_error({"convert", at("memory"), at("memory/out")}, {"is inside what is read"});
 }
 
+TEST_F(ProgramConvert, LearnsATokenizer) {
+  const Json result = converted({"--train-bpe", book, "--vocab", "300", "--split", "llama-3", "-o", at("learned")});
+  EXPECT_EQ(result["tokens"], 300);
+  const auto json = [&](const char* name) { return read_text(fs::path(at("learned")) / name); };
+  const auto tokenizer = make_tokenizer(tokenizer_from_json(json("tokenizer.json"), json("tokenizer_config.json"), "learned"));
+  EXPECT_EQ(tokenizer->spec().split, "llama-3");
+  const std::string text = read_text(book);
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  for (const Words& words : {Words{"--train-bpe", book}, Words{"--train-bpe", at("gone"), "-o", at("x")}, Words{stories}, Words{},
+                             Words{"--train-bpe", book, "--vocab", "100", "-o", at("x")}}) {
+    const Ended ended = run(Words{"convert"} + words);
+    EXPECT_NE(ended.status, 0);
+    EXPECT_NE(ended.err.find("["), std::string::npos) << ended.err;
+    EXPECT_FALSE(fs::exists(at("x")));
+  }
+}
+
 }  // namespace
 }  // namespace longview::testing

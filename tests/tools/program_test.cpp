@@ -71,6 +71,9 @@ TEST_F(ProgramPages, ConvertSaysWhatItWrites) {
   const Ended ended = run({"convert", llama, at("out"), "--add-infini", "--json", "-"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   EXPECT_EQ(fields_of(ended.json()), documented("convert"));
+  const Ended learned = run({"convert", "--train-bpe", book, "--vocab", "300", "-o", at("learned"), "--json", "-", "-q"});
+  ASSERT_EQ(learned.status, 0) << learned.err;
+  EXPECT_EQ(fields_of(learned.json()), documented("convert --train-bpe"));
   EXPECT_EQ(ended.json()["files"].size(), 5U);
 }
 
