@@ -188,7 +188,7 @@ void each_member(const std::filesystem::path& path, const TakeText& take) {
     if (!stated) stream->broken("a file's size is not a number");
     const bool is_header = header.type() == 'L' || header.type() == 'K' || header.type() == 'x' || header.type() == 'g';
     const std::string bytes = content(*stream, is_header ? *stated : next.has_size ? next.size : *stated);
-    if (header.type() == 'L') next.name = bytes.c_str();  // ends with NUL
+    if (header.type() == 'L') next.name = bytes.substr(0, bytes.find('\0'));
     if (header.type() == 'x') read_pax(*stream, bytes, next);
     if (is_header) continue;
     if (header.type() == '0' || header.type() == '\0' || header.type() == '7')
