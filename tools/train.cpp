@@ -62,7 +62,8 @@ TrainingPlan training_plan(const TrainCommand& command) {
   for (const auto& setting : plan.tables["stage"]) plan.stages.push_back(with_values(StageConfig{}, setting));
   if (plan.stages.empty()) plan.stages.push_back({});
   plan.data = one<DataConfig>(plan.tables, "data");
-  LV_CHECK(!plan.data.source.empty(), "[train] {} does not say what to train on: [data] source = \"text:path=FOLDER\"", command.config);
+  LV_CHECK(!plan.data.source.empty(), "[train] {} does not say what to train on: [data] source = \"text:path=FOLDER\"",
+           command.config);
   return plan;
 }
 

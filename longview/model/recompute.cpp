@@ -28,8 +28,14 @@ struct Layer : torch::CustomClassHolder {
   }
 };
 
+constexpr size_t kMost = 9;  // x and what a state holds at most; autograd takes tensors one by one, not a list
+
 struct Again : torch::autograd::Function<Again> {
-  static variable_list forward(AutogradContext* context, const variable_list& in, const c10::intrusive_ptr<Layer>& layer) {
+  static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& a, const Tensor& b, const Tensor& c,
+                               const Tensor& d, const Tensor& e, const Tensor& f, const Tensor& g, const Tensor& h,
+                               const c10::intrusive_ptr<Layer>& layer) {
+    variable_list in{x, a, b, c, d, e, f, g, h};
+    in.resize(1 + layer->names.size());
     context->save_for_backward(in);
     context->saved_data["layer"] = c10::IValue::make_capsule(layer);
     variable_list own = in;
@@ -51,7 +57,7 @@ struct Again : torch::autograd::Function<Again> {
     }
     variable_list result;
     for (const auto& tensor : in) result.push_back(tensor.grad());
-    result.emplace_back();  // of the layer
+    result.resize(kMost + 1);  // of the layer too
     return result;
   }
 };
@@ -64,7 +70,9 @@ BlockResult recomputed(RunBlock run, const Tensor& x, State state) {
   layer->run = std::move(run), layer->seen = state.seen;
   variable_list in{x};
   for (const auto& [name, tensor] : state.tensors) layer->names.push_back(name), in.push_back(tensor);
-  const auto out = Again::apply(in, layer);
+  LV_CHECK(in.size() <= kMost, "[recompute] a state of {} tensors; at most {} can be handed on", in.size() - 1, kMost - 1);
+  in.resize(kMost, at::empty({0}));
+  const auto out = Again::apply(in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8], layer);
   BlockResult result{out[0], {}};
   result.state.seen = layer->seen_after;
   for (size_t n = 0; n < layer->names_after.size(); ++n) result.state.tensors[layer->names_after[n]] = out[n + 1];

@@ -71,8 +71,8 @@ class Passkey final : public NumberedSource {
         sentences_(tokenizer_->encode(kLoopFiller)) {}
 
   std::vector<std::string> kinds() const override {
-    return {"text", "copy", "same segment", "1-3 back", "4+ back", "named, same segment", "named, 1-3 back", "named, 4+ back",
-            "end"};
+    return {"text",           "copy", "same segment", "1-3 back", "4+ back", "named, same segment", "named, 1-3 back",
+            "named, 4+ back", "end"};
   }
 
  protected:

@@ -88,7 +88,8 @@ class Run {
       const Tensor counts = at::stack({result.right, result.scored}).cpu();  // [2,K]
       const auto kinds = source_.kinds();
       for (size_t k = 0; k < kinds.size() && static_cast<int64_t>(k) < counts.size(1); ++k) {
-        const bool counts_here = c.steer.empty() ? source_.loss(k) != "text" : (";" + c.steer + ";").find(";" + kinds[k] + ";") != std::string::npos;
+        const bool counts_here =
+            c.steer.empty() ? source_.loss(k) != "text" : (";" + c.steer + ";").find(";" + kinds[k] + ";") != std::string::npos;
         if (!counts_here) continue;
         right += counts[0][static_cast<int64_t>(k)].item<double>(), scored += counts[1][static_cast<int64_t>(k)].item<double>();
       }

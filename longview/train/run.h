@@ -13,7 +13,7 @@ struct RunConfig {
   int64_t save_every = 500, keep = 2;
   int64_t log_every = 10;
   int64_t validate_every = 0, validation_batches = 8;
-  std::string steer;              // kinds of answers that stages wait for, by name, separated by ';'; "": all
+  std::string steer;       // kinds of answers that stages wait for, by name, separated by ';'; "": all
   double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
   uint64_t seed = 0;
   void fields(auto&& field) {
