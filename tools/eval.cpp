@@ -35,12 +35,15 @@ Text book_of(const EvalCommand& command, const Tokenizer& tokenizer) {
   return tokenize(documents, tokenizer, 0);
 }
 
+/// Full attention without scaling, or what the model was made for.
+std::string usual_method(const Transformer& model) { return model.config().attention.empty() ? "none" : model.config().attention; }
+
 /// Passkey or needle: found of tried, by length.
 Json find_all(const EvalCommand& command, const Opened& opened) {
   const auto lengths = parse_edges("eval", command.lengths);
   const auto depths = depths_of(command.depths);
   const Text book = command.task == "needle" ? book_of(command, *opened.tokenizer) : Text{};
-  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {"none"});
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {usual_method(*opened.model)});
   TextTable table{{{"method", TextTable::Align::left}}, {}};
   for (const int64_t length : lengths) table.columns.push_back({with_commas(length)}), table.columns.push_back({"nats"});
   Json rows = Json::array();
@@ -92,7 +95,7 @@ Json find_all(const EvalCommand& command, const Opened& opened) {
 Json repeat(const EvalCommand& command, const Opened& opened) {
   const auto lengths = parse_edges("eval", command.lengths);
   const Text book = book_of(command, *opened.tokenizer);
-  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {"none"});
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {usual_method(*opened.model)});
   const int64_t trained = opened.model->config().trained_length;
   TextTable table{{{"method", TextTable::Align::left}, {"length"}, {"inside"}, {"repeated"}, {"non-repeated"}}, {}};
   Json rows = Json::array();

@@ -72,6 +72,11 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
+  LV_CHECK(!batch.positions.defined(), "[train] positions of a longer text (pose, random) are not trained with yet");
+  if (batch.document.defined() && segment() == 0)
+    LV_CHECK(batch.document.eq(batch.document.select(1, 0).unsqueeze(1)).all().item<bool>(),
+             "[train] several texts in a row are kept apart by infini only; {} would let them see each other: take order=random",
+             parse_setting(method_.attention->setting).name);
   if (!batch.continues) state_ = {};
   const Segment segment{there(batch.ids), state_.seen(), there(batch.write), there(batch.document)};
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);

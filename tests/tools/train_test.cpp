@@ -1,0 +1,84 @@
+// longview train: learns, goes on to the bit after a stop, and says what is wrong with a configuration, its data or a checkpoint.
+#include "tests/tools/child.h"
+
+namespace longview::testing {
+namespace {
+
+struct ProgramTrain : Program {
+  std::string config(const std::string& more = "") const {
+    const std::string path = at("small.toml");
+    std::ofstream(path)
+        << "[model]\nlayers = 2\nwidth = 32\nheads = 2\nlength = 256\nattention = \"infini:segment=32\"\ngate = \"sigmoid\"\n"
+           "[train]\nsteps = 12\n[schedule]\nrate = 1e-2\nwarmup = 4\n"
+           "[run]\ntokens = 512\nlog_every = 1\nsave_every = 6\n[data]\nsource = \"text:path="
+        << book << "\"\n[[stage]]\nlength = 128\nmost = 0.5\n[[stage]]\nlength = 256\n"
+        << more;
+    return path;
+  }
+  static std::vector<Json> records(const std::string& folder) {
+    std::vector<Json> out;
+    std::ifstream file(fs::path(folder) / "log.jsonl");
+    for (std::string line; std::getline(file, line);) out.push_back(parse_json(line, "log"));
+    return out;
+  }
+};
+
+TEST_F(ProgramTrain, LearnsAndItsModelReads) {
+  const Ended ended = run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const Json json = ended.json();
+  EXPECT_EQ(json["steps"], 12);
+  EXPECT_TRUE(json["finished"].get<bool>());
+  const auto all = records(at("out"));
+  ASSERT_EQ(all.size(), 12U);
+  EXPECT_LT(all.back()["loss"].get<double>(), all.front()["loss"].get<double>() - 1);
+  EXPECT_EQ(all.back()["stage"], 1);
+  EXPECT_EQ(all.back()["gates"].size(), 2U);
+  const Ended read = run({"read", book, "-m", json["saved"].get<std::string>() + "/model", "--json", "-", "-q"});
+  ASSERT_EQ(read.status, 0) << read.err;
+  EXPECT_LT(read.json()["nll"].get<double>(), std::log(256.0));
+}
+
+TEST_F(ProgramTrain, GoesOnToTheBit) {
+  ASSERT_EQ(run({"train", config(), "-o", at("whole"), "-t", "1", "-q"}).status, 0);
+  ASSERT_EQ(run({"train", config(), "-o", at("parts"), "-t", "1", "-q"}).status, 0);
+  fs::remove_all(fs::path(at("parts")) / "checkpoint-000012");
+  const Ended resumed = run({"train", config(), "-o", at("parts"), "-t", "1", "-q", "--resume"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  const auto whole = records(at("whole")), parts = records(at("parts"));
+  ASSERT_EQ(whole.size(), 12U);
+  ASSERT_EQ(parts.size(), 18U);  // steps 7 to 12 came twice
+  for (size_t n = 6; n < 12; ++n) EXPECT_EQ(parts[n + 6]["loss"], whole[n]["loss"]) << n;
+}
+
+TEST_F(ProgramTrain, SaysWhatIsWrong) {
+  const auto error = [&](const Words& words) {
+    const Ended ended = run(Words{"train"} + words + Words{"-q"});
+    EXPECT_EQ(ended.status, 1);
+    return ended.err;
+  };
+  const std::string out = at("out");
+  EXPECT_NE(error({config("[modle]\n"), "-o", out}).find("model"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "train.stepps=3"}).find("steps"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "data.source=text:path=/nowhere"}).find("/nowhere"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "train.optimizer=adam"}).find("adamw"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--resume"}).find("no training"), std::string::npos);
+  ASSERT_EQ(run({"train", config(), "-o", out, "-t", "1", "-q", "--set", "train.steps=2"}).status, 0);
+  EXPECT_NE(error({config(), "-o", out}).find("--resume"), std::string::npos);
+  fs::resize_file(fs::path(out) / "checkpoint-000002" / "training.safetensors", 100);
+  EXPECT_NE(error({config(), "-o", out, "--resume"}).find("training.safetensors"), std::string::npos);
+  fs::resize_file(fs::path(out) / "checkpoint-000002" / "model" / "model.safetensors", 100);
+  EXPECT_NE(error({config(), "-o", out, "--resume"}).find("model.safetensors"), std::string::npos);
+}
+
+TEST_F(ProgramTrain, AFullDiskLeavesTheLastCheckpoint) {
+  ASSERT_EQ(run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--set", "train.steps=6"}).status, 0);
+  const Ended full = Child({"train", config(), "-o", at("out"), "-t", "1", "-q", "--resume"}, "", 60000).wait();
+  EXPECT_EQ(full.status, 1);
+  EXPECT_FALSE(fs::exists(fs::path(at("out")) / "checkpoint-000012"));
+  const Ended after = run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--resume"});
+  EXPECT_EQ(after.status, 0) << after.err;
+}
+
+}  // namespace
+}  // namespace longview::testing
