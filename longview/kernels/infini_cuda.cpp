@@ -104,14 +104,19 @@ Tensor sigma_backward(const Tensor& x, const Tensor& grad, const Tensor& weight,
   return out;
 }
 
+/// Autograd takes no undefined tensors: one without values stands for them.
+Tensor or_empty(const Tensor& x, const at::TensorOptions& options) { return x.defined() ? x : at::empty({0}, options); }
+Tensor or_undefined(const Tensor& x) { return x.numel() > 0 ? x : Tensor(); }
+
 /// x [B,G,S,N,D], each token as often as it is written: weight [B,G,S,N] or undefined.
 Tensor weighted(const Tensor& x, const Tensor& weight) { return weight.defined() ? x * weight.unsqueeze(-1) : x; }
 
-/// (q [B,G,S,R*N,D], k, v [B,G,S,N,D], local [B,G,S,R,N,D], gate [B,G,S,R] f32, M, z, weight [B,G,S,N] f32 or undefined) -> (out as
+/// (q [B,G,S,R*N,D], k, v [B,G,S,N,D], local [B,G,S,R,N,D], gate [B,G,S,R] f32, M, z, weight [B,G,S,N] f32 or empty) -> (out as
 /// local, M and z at the end).
 struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
   static variable_list forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& local,
-                               const Tensor& gate, const Tensor& M, const Tensor& z, const Tensor& weight, bool is_training) {
+                               const Tensor& gate, const Tensor& M, const Tensor& z, const Tensor& times, bool is_training) {
+    const Tensor weight = or_undefined(times);
     const InTf32 guard(is_training);
     const Sizes n = sizes_of(local);
     Tensor Ms, zs;  // [B,G,S+1,D,D] [B,G,S+1,D]
@@ -124,15 +129,15 @@ struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
     const auto [sq, c] = sigma_of(q, sums);
     const Tensor num = at::matmul(sq, before), out = at::empty_like(local);  // [B,G,S,R*N,D] [B,G,S,R,N,D]
     library().launches->mix(data(num), data(c), local.data_ptr(), data(gate), out.data_ptr(), n.rows(), n.N, n.D, stream_of(q));
-    context->save_for_backward({q, k, v, local, gate, Ms, zs, weight});
+    context->save_for_backward({q, k, v, local, gate, Ms, zs, times});
     return {out, Ms.select(2, n.S).clone(), zs.select(2, n.S).clone()};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const InTf32 guard(true);
     const auto saved = context->get_saved_variables();
-    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &local = saved[3], &gate = saved[4], &Ms = saved[5], &zs = saved[6],
-                 &weight = saved[7];
+    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &local = saved[3], &gate = saved[4], &Ms = saved[5], &zs = saved[6];
+    const Tensor weight = or_undefined(saved[7]);
     const Sizes n = sizes_of(local);
     const Tensor before = Ms.narrow(2, 0, n.S), sums = zs.narrow(2, 0, n.S).contiguous();  // [B,G,S,D,D] [B,G,S,D]
     const auto or_zeros = [](const Tensor& grad, const Tensor& like) { return grad.defined() ? grad : at::zeros_like(like); };
@@ -183,7 +188,7 @@ InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
   const Tensor local = attend_inside(q, k, v, x).contiguous();  // [B,G,S,R,N,D]
   const bool is_training = c10::GradMode::is_enabled() && (x.q.requires_grad() || x.k.requires_grad() || x.v.requires_grad());
   const auto out = ReadWriteMix::apply(q.reshape({B, G, S, R * N, D}).contiguous(), k.contiguous(), v.contiguous(), local,
-                                       gate.contiguous(), M, z, weight, is_training);
+                                       gate.contiguous(), M, z, or_empty(weight, options), is_training);
   return {joined(out[0], T), {out[1], out[2], counts.select(1, S)}};
 }
 
