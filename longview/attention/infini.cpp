@@ -220,10 +220,10 @@ struct Infini final : Attention {
     return out;
   }
 
-  static Memory memory_of(const State& state, const Stretch& part) {
+  Memory memory_of(const State& state, const Stretch& part) const {
     const auto M = state.tensors.find("M");
     if (M == state.tensors.end()) return {};
-    return {M->second, state.tensors.at("z"), at::full({1, 1}, static_cast<double>(part.local), M->second.options())};
+    return {M->second, state.tensors.at("z"), at::full({1, 1}, static_cast<double>(part.local - c.sinks), M->second.options())};
   }
 
   Tensor mixed(const Qkv& x, const Tensor& local, const Memory& memory) const {

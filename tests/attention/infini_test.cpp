@@ -185,5 +185,15 @@ TEST(InfiniModel, ReadsInChunksAsAtOnce) {
   EXPECT_THROW(tiny_model().method("", "infini:segment=32"), Error);  // it has no gates
 }
 
+TEST(InfiniAttention, ACentredReadCountsNoSinks) {
+  // Where all keys are one and the query is that key too, what they share is all there is: the centred numerator is zero.
+  const auto attention = make_attention("infini:segment=8,sinks=3,read=centred", {.head_width = 8, .trained_length = 64});
+  const auto position = make_position("rope", {.head_width = 8, .trained_length = 64});
+  const Tensor key = at::linspace(-1, 1, 8).expand({1, 1, 32, 8}).contiguous();  // [1,1,32,D]
+  const Tensor v = at::linspace(0, 5, 32 * 8).view({1, 1, 32, 8});
+  const auto out = attention->attend({key, key, v, at::ones({1})}, *position, {at::zeros({1, 32}, at::kLong), 0}, {}).out;
+  EXPECT_LT(out.narrow(2, 16, 16).abs().max().item<double>(), 1e-4);
+}
+
 }  // namespace
 }  // namespace longview
