@@ -134,7 +134,9 @@ struct Infini final : Attention {
     const bool is_wanted = !x.q.is_cpu() || (c10::GradMode::is_enabled() && x.q.requires_grad());
     if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > 0 || segment.first % c.segment != 0) return false;
     const Pieces& pieces = position.fused();
-    return pieces && pieces->size() == 1 && !(*pieces)[0].query.at && !(*pieces)[0].key.at &&
+    if (!pieces || pieces->size() != 1) return false;
+    const Piece& piece = (*pieces)[0];
+    return !piece.query.at && !piece.key.at && !piece.bias && !piece.decay.defined() &&
            position.scale(at::arange(c.segment, at::kLong), c.segment).eq(1).all().item<bool>();
   }
 

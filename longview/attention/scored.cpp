@@ -48,7 +48,7 @@ void fade(kernels::KeySet& set, const Piece& piece, const std::vector<int64_t>& 
   for (size_t t = 0; t < query.size(); ++t) i.data_ptr<double>()[t] = piece.query(query[t]);
   const double middle = (i.min() + i.max()).item<double>() / 2;
   const Tensor j = at::arange(set.k.size(2), like) * static_cast<double>(key_step) + static_cast<double>(key);  // [Tk]
-  const auto faded = [&](kernels::Rotation rows, const Tensor& distance) {
+  const auto faded = [&](const kernels::Rotation& rows, const Tensor& distance) {
     const Tensor gain = (distance.unsqueeze(-1) * piece.decay).exp().to(rows.cos.device());  // [T,M]
     return kernels::Rotation{(rows.cos * gain).to(at::kFloat), (rows.sin * gain).to(at::kFloat)};
   };

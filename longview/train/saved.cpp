@@ -26,7 +26,8 @@ void save_training(const fs::path& folder, const Trainer& trainer, const Json& r
   export_hugging_face(trainer.weights(), out / "model", {});
   Safetensors file;
   std::vector<Tensor> held;
-  for (const auto& [name, tensor] : trainer.rest()) {
+  for (const auto& [name, rest_tensor] : trainer.rest()) {
+    const Tensor tensor = rest_tensor;
     held.push_back(tensor.contiguous());
     const auto type = std::find_if(types().begin(), types().end(), [&](const auto& t) { return t.first == tensor.scalar_type(); });
     LV_CHECK(type != types().end(), "[train] '{}' is of a type that is not saved", name);
@@ -49,7 +50,8 @@ SavedTraining load_training(const fs::path& folder) {
            "[train] {}: 'step' is missing", (folder / kRest).string());
   const MappedFile file(folder / kTensors);
   const Safetensors content = read_safetensors(file.bytes(), (folder / kTensors).string());
-  for (const auto& [name, entry] : content.tensors) {
+  for (const auto& [name, read] : content.tensors) {
+    const auto& entry = read;
     const auto type = std::find_if(types().begin(), types().end(), [&](const auto& t) { return t.second == entry.dtype; });
     LV_CHECK(type != types().end(), "[train] {}: '{}' is {}", (folder / kTensors).string(), name, entry.dtype);
     const Tensor tensor = at::empty(entry.shape, at::TensorOptions(type->first));

@@ -88,11 +88,11 @@ std::string toml_text(const Tables& tables, const std::vector<std::string>& seve
   std::string out;
   for (const auto& [name, settings] : tables)
     for (const auto& setting : settings) {
-      out += has(several, name) ? "[[" + name + "]]\n" : "[" + name + "]\n";
+      out += fmt::format(fmt::runtime(has(several, name) ? "[[{}]]\n" : "[{}]\n"), name);
       for (const auto& [key, value] : setting.values) {
         std::string text;
         for (const char c : value) text += c == '\\' ? "\\\\" : c == '"' ? "\\\"" : c == '\n' ? "\\n" : std::string(1, c);
-        out += key + " = \"" + text + "\"\n";
+        out += fmt::format("{} = \"{}\"\n", key, text);
       }
       out += "\n";
     }

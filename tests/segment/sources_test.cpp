@@ -176,7 +176,7 @@ TEST_F(Sources, MixturesKeepTheirWeights) {
     EXPECT_LE(std::abs(static_cast<double>(rows['c']) - 0.1 * 3 * static_cast<double>(step)), 1.0);
     EXPECT_NEAR(batch.share.sum().item<double>(), 1, 1e-5) << "one loss for all text";
   }
-  EXPECT_EQ(source("text:path=@a + passkey")->kinds().size(), 8u);
+  EXPECT_EQ(source("text:path=@a + passkey")->kinds().size(), 9u);
 }
 
 TEST_F(Sources, PositionsAreThoseOfALongText) {
