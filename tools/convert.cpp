@@ -32,7 +32,7 @@ BlockType dtype_named(const std::string& name) {
 /// The setting with all its values. It must fit the model, and have a memory that gates could open.
 std::string memory_attention(const std::string& setting, const ModelConfig& config) {
   const auto attention =
-      make_attention(setting, Rotary{config.head_width, config.rope_base, config.trained_length, config.rope_scaling});
+      make_attention(setting, Rotary{config.head_width, config.rope_base, config.trained_length, config.own_position()});
   int64_t values = 0;
   for (int64_t layer = 0; layer < config.layers; ++layer)
     values += attention->at(layer).memory_values(config.kv_heads, config.head_width);

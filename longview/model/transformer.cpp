@@ -2,13 +2,12 @@
 #include "longview/model/transformer.h"
 
 #include "longview/base/file.h"
+#include "longview/checkpoint/tensor_names.h"
 #include "longview/kernels/elementwise.h"
 #include "longview/model/recompute.h"
 
 namespace longview {
 namespace {
-
-constexpr std::string_view kPositionValues = "model.position.";
 
 /// Reads tensors of a checkpoint by name.
 struct Loader {
@@ -100,6 +99,13 @@ BlockWeights load_block(const auto& load, const ModelConfig& config, int64_t lay
   w.v_bias = load.vector(at + "self_attn.v_proj.bias");
   w.q_norm = load.vector(at + "self_attn.q_norm.weight", true);
   w.k_norm = load.vector(at + "self_attn.k_norm.weight", true);
+  const auto D = static_cast<double>(config.head_width);
+  const auto constant = [&](double value) {
+    return at::full({config.head_width}, value, w.attention_norm.options().requires_grad(false));
+  };                                                         // [D]
+  if (config.normalized == "query") w.q_norm = constant(1);  // q sqrt(D) / |q|: the scores' 1 / sqrt(D) takes the root away
+  if (config.normalized == "cosine") w.q_norm = constant(config.score_scale / std::sqrt(D));
+  if (config.normalized == "key" || config.normalized == "cosine") w.k_norm = constant(1);
   if (!config.memory_gate.empty()) w.memory_beta = load.vector(at + "self_attn.memory_gate");
   w.is_tanh_gate = config.memory_gate == "tanh";
   w.gate = load.weight(at + "mlp.gate_proj.weight");
@@ -145,8 +151,9 @@ std::string Transformer::default_attention() const {
 }
 
 Method Transformer::method(std::string_view position, std::string_view attention) const {
-  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.rope_scaling,
-                      config_.heads,      config_.layers,    position_values_};
+  const Rotary rotary{
+      config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.own_position(),
+      config_.heads,      config_.layers,    position_values_};
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
   Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
              make_position(wanted, rotary)};
@@ -155,6 +162,10 @@ Method Transformer::method(std::string_view position, std::string_view attention
     out.attention = make_attention(hybrid, rotary);
   if (const std::string hybrid = out.attention->hybrid(); position.empty() && !hybrid.empty() && out.position->hybrid() != hybrid)
     out.position = make_position(hybrid, rotary);
+  if (position.empty())
+    for (const auto& [name, initial] : out.position->learned())
+      LV_CHECK(position_values_.contains(name), "[model] {} has no '{}{}', which its position {} learned", config_.name,
+               kPositionValues, name, parse_setting(out.position->setting).name);
   const std::string apart = refusal(*out.attention, *out.position);
   LV_CHECK(apart.empty(), "[method] {}", apart);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {

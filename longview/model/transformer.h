@@ -28,7 +28,7 @@ class Transformer {
   int64_t weight_bytes() const;
 
   /// The position a model has when nothing is asked for: the checkpoint's own scaling, or rope.
-  std::string default_position() const { return config_.rope_scaling.empty() ? "rope" : config_.rope_scaling; }
+  std::string default_position() const { return config_.own_position().empty() ? "rope" : config_.own_position(); }
   /// The attention a model has when nothing is asked for: the one it was made for, its own sliding window, or full.
   std::string default_attention() const;
   /// A method for every layer, from settings such as "yarn:factor=4" and "streaming:window=1024"; "" asks for the default, and

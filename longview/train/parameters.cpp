@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include "longview/checkpoint/put_weights.h"
+#include "longview/checkpoint/tensor_names.h"
 
 namespace longview {
 namespace {
@@ -30,7 +31,7 @@ enum Kind : size_t { matrices, vectors, gates };
 
 Kind kind_of(const std::string& name, const StoredTensor& stored) {
   if (name.ends_with(".memory_gate")) return gates;
-  return stored.shape.size() > 1 ? matrices : vectors;
+  return stored.shape.size() > 1 && !is_method_value(name) ? matrices : vectors;
 }
 
 }  // namespace

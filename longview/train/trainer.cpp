@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "longview/kernels/cross_entropy.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -51,13 +52,13 @@ struct Trainer::Scored {
 };
 
 Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device)
-    : original_(checkpoint),
+    : original_(with_methods(checkpoint, config.position, config.attention)),
       config_(config),
       schedule_(schedule),
       device_(device),
-      parameters_(checkpoint, options_of(config, device)),
-      model_(checkpoint.config, parameters_.tensors()),
-      method_(model_.method(config.position, config.attention)),
+      parameters_(original_, options_of(config, device)),
+      model_(original_.config, parameters_.tensors()),
+      method_(model_.method("", "")),
       optimizer_(make_optimizer(config.optimizer)) {
   check(schedule);
   LV_CHECK(config.steps >= 1 && config.accumulate >= 1, "[train] steps and accumulate must be at least 1; got {} and {}",
@@ -132,9 +133,7 @@ void Trainer::set_segment(int64_t tokens) {
   Setting setting = parse_setting(method_.attention->setting);
   LV_CHECK(setting.values.contains("segment"), "[train] {} has no segments", setting.name);
   setting.values["segment"] = std::to_string(tokens);
-  std::vector<FieldText> fields;
-  for (const auto& [key, value] : setting.values) fields.push_back({key, value, ""});
-  method_ = model_.method(config_.position, setting_text(setting.name, fields));
+  method_ = model_.method("", setting_text(setting));
   original_.config.attention = method_.attention->setting;
 }
 

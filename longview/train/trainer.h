@@ -29,8 +29,8 @@ struct TrainerConfig {
     field("precision", precision, "of products: f32 or bf16; auto: bf16 on a GPU");
     field("frozen", frozen, "parts of names that are not trained, separated by commas; *: all");
     field("trained", trained, "exceptions from frozen");
-    field("position", position, "position method; nothing: the model's own");
-    field("attention", attention, "attention method; nothing: the model's own");
+    field("position", position, "position method that becomes the model's own; nothing: what it has");
+    field("attention", attention, "attention method that becomes the model's own; nothing: what it has");
   }
 };
 
