@@ -3,6 +3,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "longview/attention/texts.h"
 #include "longview/kernels/cross_entropy.h"
 #include "longview/train/own_method.h"
 
@@ -34,6 +35,11 @@ ParameterOptions options_of(const TrainerConfig& c, at::Device device) {
           .gate_rate = c.gate_rate,
           .frozen = parts_of(c.frozen),
           .trained = parts_of(c.trained)};
+}
+
+/// Whether a row holds more than one text, or padding.
+bool has_several(const Tensor& document) {
+  return document.lt(0).any().item<bool>() || document.ne(document.select(1, 0).unsqueeze(1)).any().item<bool>();
 }
 
 /// The same values without their history: gradients stop here.
@@ -73,15 +79,16 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
-  LV_CHECK(!batch.positions.defined(), "[train] positions of a longer text (pose, random) are not trained with yet");
-  if (batch.document.defined() && segment() == 0)
-    LV_CHECK(batch.document.eq(batch.document.select(1, 0).unsqueeze(1)).all().item<bool>(),
-             "[train] several texts in a row are kept apart by infini only; {} would let them see each other: take order=random",
-             parse_setting(method_.attention->setting).name);
+  LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
+           "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
   if (!batch.continues) state_ = {};
-  const Segment segment{there(batch.ids), state_.seen(), there(batch.write), there(batch.document)};
+  Segment segment{there(batch.ids), state_.seen(), there(batch.write)};
+  segment.positions = batch.positions;
+  // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
+  if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
+  else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
-  state_ = cut_off(std::move(out.state));
+  state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
@@ -89,6 +96,12 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, batch.ids.numel()};
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
+}
+
+bool Trainer::knows_documents() const {
+  for (int64_t layer = 0; layer < model_.config().layers; ++layer)
+    if (!method_.attention->at(layer).knows_documents()) return false;
+  return true;
 }
 
 StepResult Trainer::step(const std::function<Batch()>& next) {

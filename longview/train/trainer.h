@@ -69,6 +69,7 @@ class Trainer {
 
  private:
   struct Scored;
+  bool knows_documents() const;
   Scored forward(const Batch& batch) const;
 
   Checkpoint original_;
