@@ -5,6 +5,7 @@
 
 #include "longview/checkpoint/put_weights.h"
 #include "longview/checkpoint/tensor_names.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -128,12 +129,9 @@ Checkpoint Parameters::checkpoint(const Checkpoint& original) const {
   out.config = original.config, out.tokenizer = original.tokenizer;
   out.config.interleaved_rotary = false, out.config.storage = "F32";
   for (const auto& [name, stored] : original.tensors) {
-    const auto held = std::make_shared<Tensor>(master(name).to(at::kCPU, at::kFloat).contiguous().clone());
-    out.tensors[name] = {stored.shape,
-                         BlockType::f32,
-                         {static_cast<const uint8_t*>(held->data_ptr()), static_cast<size_t>(held->nbytes())},
-                         {},
-                         held};
+    const bool is_trained = places_.contains(name);  // what is frozen may be rounded here: the file's own values are kept
+    out.tensors[name] =
+        in_memory(is_trained ? master(name).to(at::kCPU, at::kFloat).contiguous().clone() : expanded(original, name, stored));
   }
   return out;
 }

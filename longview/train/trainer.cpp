@@ -29,12 +29,27 @@ at::ScalarType type_of(const std::string& precision, at::Device device) {
 }
 
 ParameterOptions options_of(const TrainerConfig& c, at::Device device) {
-  return {.device = device,
-          .type = type_of(c.precision, device),
-          .decay = c.decay,
-          .gate_rate = c.gate_rate,
-          .frozen = parts_of(c.frozen),
-          .trained = parts_of(c.trained)};
+  ParameterOptions out{.device = device,
+                       .type = type_of(c.precision, device),
+                       .decay = c.decay,
+                       .gate_rate = c.gate_rate,
+                       .frozen = parts_of(c.frozen),
+                       .trained = parts_of(c.trained)};
+  if (c.lora > 0) out.frozen = {"*"}, out.trained.emplace_back(".lora_");
+  return out;
+}
+
+double alpha_of(const TrainerConfig& c) { return c.lora_alpha > 0 ? c.lora_alpha : 2 * static_cast<double>(c.lora); }
+
+/// The checkpoint with adapters that change nothing yet, where the configuration asks for them.
+Checkpoint with_adapters(Checkpoint checkpoint, const TrainerConfig& c) {
+  LV_CHECK(c.lora >= 0 && c.lora_alpha >= 0, "[train] lora and lora_alpha must not be negative; got {} and {}", c.lora,
+           c.lora_alpha);
+  if (c.lora == 0) return checkpoint;
+  LV_CHECK(c.frozen.empty(), "[train] with lora all but the adapters is frozen; `trained` names exceptions; got frozen = '{}'",
+           c.frozen);
+  add_adapters(checkpoint, c.lora, parts_of(c.lora_targets));
+  return checkpoint;
 }
 
 /// Whether a row holds more than one text, or padding.
@@ -62,8 +77,8 @@ Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, cons
       config_(config),
       schedule_(schedule),
       device_(device),
-      parameters_(original_, options_of(config, device)),
-      model_(original_.config, parameters_.tensors()),
+      parameters_(with_adapters(original_, config), options_of(config, device)),
+      model_(original_.config, parameters_.tensors(), config.lora > 0 ? alpha_of(config) / static_cast<double>(config.lora) : 1),
       method_(model_.method("", "")),
       optimizer_(make_optimizer(config.optimizer)) {
   check(schedule);
@@ -158,8 +173,27 @@ Tensor Trainer::evaluate(const Batch& batch) const {
   return scored.loss.nll.mean();
 }
 
+std::optional<Adapter> Trainer::adapter() const {
+  if (config_.lora == 0) return std::nullopt;
+  const ModelConfig& c = original_.config;
+  Adapter out{alpha_of(config_), c.name, c.position, c.attention, c.memory_gate, {}};
+  for (const auto& group : parameters_.groups())
+    for (const auto& slice : group.slices)
+      out.tensors[slice.name] = in_memory(parameters_.master(slice.name).to(at::kCPU, at::kFloat).contiguous().clone());
+  return out;
+}
+
+Checkpoint Trainer::weights() const {
+  const auto trained = adapter();
+  return trained ? merged(original_, *trained) : parameters_.checkpoint(original_);
+}
+
 std::map<std::string, Tensor> Trainer::rest() const {
   std::map<std::string, Tensor> out;
+  if (config_.lora > 0)  // the model in a checkpoint has them in its weights, and they cannot be had back from there
+    for (const auto& group : parameters_.groups())
+      for (const auto& slice : group.slices)
+        out["trained." + slice.name] = parameters_.master(slice.name).to(at::kCPU).contiguous();
   for (const auto& [name, tensor] : optimizer_->state) out["optimizer." + name] = tensor.to(at::kCPU);
   for (size_t layer = 0; layer < state_.layers.size(); ++layer)
     for (const auto& [name, tensor] : state_.layers[layer].tensors)
@@ -175,11 +209,13 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
   if (seen != rest.end()) state_.layers.resize(static_cast<size_t>(model_.config().layers));
   for (auto& layer : state_.layers) layer.seen = seen->second.item<int64_t>();
   for (const auto& [name, tensor] : rest) {
+    if (name.starts_with("trained.")) parameters_.master(name.substr(8)).copy_(tensor);
     if (name.starts_with("optimizer.")) optimizer_->state[name.substr(10)] = tensor.to(device_);
     if (!name.starts_with("state.") || name == "state.seen") continue;
     const size_t dot = name.find('.', 6);
     state_.layers.at(std::stoul(name.substr(6, dot - 6))).tensors[name.substr(dot + 1)] = tensor.to(device_);
   }
+  parameters_.publish();
 }
 
 }  // namespace longview
