@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "longview/kernels/cross_entropy.h"
+#include "longview/train/fault.h"
 
 namespace longview {
 namespace {
@@ -47,6 +48,7 @@ ModelState cut_off(ModelState state) {
 struct Trainer::Scored {
   kernels::CrossEntropy loss;
   Tensor kind;  // int64 [n] of the scored targets; undefined: none
+  Tensor rows;  // int64 [n] where they are in the batch's rows, one after the other
   int64_t tokens = 0;
 };
 
@@ -85,7 +87,7 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
   const Tensor& head = parameters_.tensors().at(model_.config().tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
-  Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, batch.ids.numel()};
+  Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, rows, batch.ids.numel()};
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
 }
@@ -93,15 +95,16 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
 StepResult Trainer::step(const std::function<Batch()>& next) {
   StepResult result;
   result.rate = learning_rate(schedule_, done_ + 1, config_.steps);
+  std::vector<std::pair<Batch, ModelState>> read;  // batches, and the state before each
   for (int64_t n = 0; n < config_.accumulate; ++n) {
     parameters_.clear_gradients();
-    const Batch batch = next();
-    const Scored scored = forward(batch);
+    read.emplace_back(next(), state_);
+    const Scored scored = forward(read.back().first);
     torch::autograd::backward({scored.loss.loss}, {});
     if (config_.accumulate > 1) parameters_.accumulate(n == 0, 1.0 / static_cast<double>(config_.accumulate));
     const Tensor loss = scored.loss.loss.detach() / static_cast<double>(config_.accumulate);
     result.loss = n == 0 ? loss : result.loss + loss;
-    result.tokens += scored.tokens;
+    result.tokens += scored.tokens, result.targets += scored.rows.numel();
     if (!scored.kind.defined()) continue;
     const Tensor scored_of = at::bincount(scored.kind, {}, 16).to(at::kFloat);                               // [K]
     const Tensor right_of = at::bincount(scored.kind, scored.loss.right.to(at::kFloat), 16).to(at::kFloat);  // [K]
@@ -110,6 +113,14 @@ StepResult Trainer::step(const std::function<Batch()>& next) {
   }
   const c10::NoGradGuard no_gradients;
   result.gradient_norm = parameters_.gradient_norm();
+  // One wait for the device a step: what is bad must not reach the weights, or nobody could tell where it began.
+  if (!std::isfinite(result.gradient_norm.item<double>())) {
+    for (auto& [batch, before] : read)
+      if (result.bad.empty()) result.bad = bad_output(batch, std::move(before));
+    if (result.bad.empty()) result.bad = first_bad_gradient(parameters_);
+    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite)";
+    return result;
+  }
   ++done_;
   for (size_t g = 0; g < parameters_.groups().size(); ++g) {
     Tensor gradient = parameters_.gradient(g);
@@ -138,12 +149,19 @@ void Trainer::set_segment(int64_t tokens) {
   original_.config.attention = method_.attention->setting;
 }
 
-Tensor Trainer::evaluate(const Batch& batch) const {
+std::string Trainer::bad_output(const Batch& batch, ModelState before) const {
+  const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_) : x; };
+  if (!batch.continues) before = {};
+  return first_bad_output(model_, parameters_, method_,
+                          {there(batch.ids), before.seen(), there(batch.write), there(batch.document)}, before);
+}
+
+TargetScores Trainer::score(const Batch& batch) const {
   const c10::NoGradGuard no_gradients;
   const ModelState kept = std::exchange(state_, {});
   const Scored scored = forward(batch);
   state_ = kept;
-  return scored.loss.nll.mean();
+  return {scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(batch.ids.size(1)), scored.kind};
 }
 
 std::map<std::string, Tensor> Trainer::rest() const {
