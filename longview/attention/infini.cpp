@@ -132,7 +132,8 @@ struct Infini final : Attention {
 
   /// Whether whole segments can be computed at once (kernels/infini.h), as training does, and reading on a GPU.
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
-    const bool is_wanted = !x.q.is_cpu() || (c10::GradMode::is_enabled() && x.q.requires_grad());
+    const bool is_wanted = !x.q.is_cpu() || segment.write.defined() || segment.document.defined() ||
+                           (c10::GradMode::is_enabled() && x.q.requires_grad());
     if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > 0 || segment.first % c.segment != 0) return false;
     const Pieces& pieces = position.fused();
     if (!pieces || pieces->size() != 1) return false;

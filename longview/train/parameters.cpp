@@ -112,13 +112,6 @@ Tensor Parameters::gradient_norm() const {
   return at::stack(norms).norm();
 }
 
-std::string Parameters::first_bad_gradient() const {
-  for (size_t g = 0; g < groups_.size(); ++g)
-    for (const auto& slice : groups_[g].slices)
-      if (!gradient(g).narrow(0, slice.first, slice.count).isfinite().all().item<bool>()) return slice.name;
-  return "";
-}
-
 void Parameters::publish() {
   for (auto& group : groups_)
     if (!group.values.is_same(group.master)) group.values.copy_(group.master);

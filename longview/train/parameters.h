@@ -52,8 +52,6 @@ class Parameters {
   /// f32 gradients of all groups, one after the other's; l2 norm of all of them, f32 [].
   Tensor gradient(size_t group) const;
   Tensor gradient_norm() const;
-  /// Names of the first parameter whose gradient is not finite; "": none.
-  std::string first_bad_gradient() const;
   /// Rounds the masters to what the model computes with, after they were changed.
   void publish();
 

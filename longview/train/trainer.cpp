@@ -5,6 +5,7 @@
 
 #include "longview/attention/texts.h"
 #include "longview/kernels/cross_entropy.h"
+#include "longview/train/fault.h"
 #include "longview/train/own_method.h"
 
 namespace longview {
@@ -69,6 +70,7 @@ ModelState cut_off(ModelState state) {
 struct Trainer::Scored {
   kernels::CrossEntropy loss;
   Tensor kind;  // int64 [n] of the scored targets; undefined: none
+  Tensor rows;  // int64 [n] where they are in the batch's rows, one after the other
   int64_t tokens = 0;
 };
 
@@ -87,6 +89,18 @@ Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, cons
   LV_CHECK(config.clip >= 0, "[train] clip must not be negative; got {}", config.clip);
 }
 
+Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
+  const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
+  LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
+           "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
+  Segment segment{there(batch.ids), first, there(batch.write)};
+  segment.positions = batch.positions;
+  // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
+  if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
+  else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
+  return segment;
+}
+
 Trainer::Scored Trainer::forward(const Batch& batch) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
   const Tensor rows = (batch.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n]
@@ -94,21 +108,15 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
-  LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
-           "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
   if (!batch.continues) state_ = {};
-  Segment segment{there(batch.ids), state_.seen(), there(batch.write)};
-  segment.positions = batch.positions;
-  // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
-  if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
-  else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
+  const Segment segment = segment_of(batch, state_.seen());
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
   state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
   const Tensor& head = parameters_.tensors().at(model_.config().tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
-  Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, batch.ids.numel()};
+  Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, rows, batch.ids.numel()};
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
 }
@@ -122,15 +130,16 @@ bool Trainer::knows_documents() const {
 StepResult Trainer::step(const std::function<Batch()>& next) {
   StepResult result;
   result.rate = learning_rate(schedule_, done_ + 1, config_.steps);
+  std::vector<std::pair<Batch, ModelState>> read;  // batches, and the state before each
   for (int64_t n = 0; n < config_.accumulate; ++n) {
     parameters_.clear_gradients();
-    const Batch batch = next();
-    const Scored scored = forward(batch);
+    read.emplace_back(next(), state_);
+    const Scored scored = forward(read.back().first);
     torch::autograd::backward({scored.loss.loss}, {});
     if (config_.accumulate > 1) parameters_.accumulate(n == 0, 1.0 / static_cast<double>(config_.accumulate));
     const Tensor loss = scored.loss.loss.detach() / static_cast<double>(config_.accumulate);
     result.loss = n == 0 ? loss : result.loss + loss;
-    result.tokens += scored.tokens;
+    result.tokens += scored.tokens, result.targets += scored.rows.numel();
     if (!scored.kind.defined()) continue;
     const Tensor scored_of = at::bincount(scored.kind, {}, 16).to(at::kFloat);                               // [K]
     const Tensor right_of = at::bincount(scored.kind, scored.loss.right.to(at::kFloat), 16).to(at::kFloat);  // [K]
@@ -139,6 +148,14 @@ StepResult Trainer::step(const std::function<Batch()>& next) {
   }
   const c10::NoGradGuard no_gradients;
   result.gradient_norm = parameters_.gradient_norm();
+  // One wait for the device a step: what is bad must not reach the weights, or nobody could tell where it began.
+  if (!std::isfinite(result.gradient_norm.item<double>())) {
+    for (auto& [batch, before] : read)
+      if (result.bad.empty()) result.bad = bad_output(batch, std::move(before));
+    if (result.bad.empty()) result.bad = first_bad_gradient(parameters_);
+    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite)";
+    return result;
+  }
   ++done_;
   for (size_t g = 0; g < parameters_.groups().size(); ++g) {
     Tensor gradient = parameters_.gradient(g);
@@ -165,12 +182,17 @@ void Trainer::set_segment(int64_t tokens) {
   original_.config.attention = method_.attention->setting;
 }
 
-Tensor Trainer::evaluate(const Batch& batch) const {
+std::string Trainer::bad_output(const Batch& batch, ModelState before) const {
+  if (!batch.continues) before = {};
+  return first_bad_output(model_, parameters_, method_, segment_of(batch, before.seen()), before);
+}
+
+TargetScores Trainer::score(const Batch& batch) const {
   const c10::NoGradGuard no_gradients;
   const ModelState kept = std::exchange(state_, {});
   const Scored scored = forward(batch);
   state_ = kept;
-  return scored.loss.nll.mean();
+  return {scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(batch.ids.size(1)), scored.kind};
 }
 
 std::optional<Adapter> Trainer::adapter() const {

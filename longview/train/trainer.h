@@ -47,7 +47,16 @@ struct StepResult {
   Tensor gradient_norm;  // f32 [], before clipping
   Tensor right, scored;  // f32 [K] of each kind: targets that were the likeliest, and targets
   double rate = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, targets = 0;  // read, and of these scored
+  std::string bad;                  // the first tensor that was not finite, in words; then nothing was changed. "": all is well
+};
+
+/// A batch's targets, without gradients.
+struct TargetScores {
+  Tensor loss;        // [] as in training: of several losses the sum of their means
+  Tensor nll, right;  // f32, bool [n]
+  Tensor place;       // int64 [n] of the target in its row, on the CPU
+  Tensor kind;        // int64 [n]; undefined: all are of one kind
 };
 
 class Trainer {
@@ -56,8 +65,9 @@ class Trainer {
 
   /// Step number `done()` + 1, from `config.accumulate` batches.
   StepResult step(const std::function<Batch()>& next);
+  TargetScores score(const Batch& batch) const;
   /// Mean nats of a batch's targets, [] without gradients.
-  Tensor evaluate(const Batch& batch) const;
+  Tensor evaluate(const Batch& batch) const { return score(batch).nll.mean(); }
 
   /// Tokens that its memory writes together, 0 without a memory; and another number from now on.
   int64_t segment() const;
@@ -68,6 +78,8 @@ class Trainer {
   const Transformer& model() const { return model_; }
   const Method& method() const { return method_; }
   at::Device device() const { return device_; }
+  /// Of products.
+  at::ScalarType type() const { return parameters_.tensors().at("model.layers.0.self_attn.q_proj.weight").scalar_type(); }
 
   /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step.
   Checkpoint weights() const;
@@ -79,7 +91,9 @@ class Trainer {
  private:
   struct Scored;
   bool knows_documents() const;
+  Segment segment_of(const Batch& batch, int64_t first) const;
   Scored forward(const Batch& batch) const;
+  std::string bad_output(const Batch& batch, ModelState before) const;
 
   Checkpoint original_;
   TrainerConfig config_;
