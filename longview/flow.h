@@ -14,12 +14,16 @@
 
 namespace longview {
 
+class Communicator;  // parallel/communicator.h
+
 /// Ids that a model reads in one call, and where in their text they begin.
 struct Segment {
   Tensor ids;            // int64 [B,T]
   int64_t first = 0;     // position of ids[:,0]
   Tensor write = {};     // f32 [B,T] how often a memory writes each token, in training; undefined: once
   Tensor document = {};  // int64 [B,T] a text's number where a row has several, -1 padding, in training; undefined: one a row
+  /// Other processes read the rest of the text, in the order of their ranks, T tokens each; `first` is then of rank 0's ids. Null: none.
+  Communicator* spread = nullptr;
 };
 
 /// What one layer carries from segment to segment: named tensors and how many tokens it has seen. A value: copying it forks the

@@ -5,6 +5,7 @@
 #include "longview/segment/batch.h"
 #include "longview/train/optimizer.h"
 #include "longview/train/schedule.h"
+#include "longview/train/split.h"
 
 namespace longview {
 
@@ -18,6 +19,8 @@ struct TrainerConfig {
   std::string precision = "auto";  // of products: f32, bf16; auto: bf16 on a GPU
   std::string frozen, trained;     // parts of names, separated by commas
   std::string position, attention;
+  std::string shard = "none";
+  int64_t sequence_ranks = 1;
   void fields(auto&& field) {
     field("steps", steps, "steps of the optimiser");
     field("clip", clip, "largest l2 norm of the gradient; 0: any");
@@ -31,10 +34,12 @@ struct TrainerConfig {
     field("trained", trained, "exceptions from frozen");
     field("position", position, "position method that becomes the model's own; nothing: what it has");
     field("attention", attention, "attention method that becomes the model's own; nothing: what it has");
+    field("shard", shard, "what the ranks share: none, or optimizer (its state and the f32 weights; ZeRO-1)");
+    field("sequence_ranks", sequence_ranks, "ranks that one text is spread over, for infini layers; the rest share a batch's rows");
   }
 };
 
-/// What a step did. Tensors are on the device: reading one waits for it.
+/// What a step did, on all ranks together. Tensors are on the device: reading one waits for it.
 struct StepResult {
   Tensor loss;           // f32 []
   Tensor gradient_norm;  // f32 [], before clipping
@@ -45,12 +50,16 @@ struct StepResult {
 
 class Trainer {
  public:
-  Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device);
+  /// Several ranks make the same trainer and call the same functions together; each gives the whole batch and computes its part of it.
+  Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device,
+          const std::shared_ptr<Communicator>& ranks = one_rank());
 
   /// Step number `done()` + 1, from `config.accumulate` batches.
   StepResult step(const std::function<Batch()>& next);
   /// Mean nats of a batch's targets, [] without gradients.
   Tensor evaluate(const Batch& batch) const;
+  /// Throws where the ranks cannot share batches of B rows of T tokens in segments of N.
+  void check_shape(int64_t B, int64_t T, int64_t N) const { check_split(split_, B, T, N); }
 
   /// Tokens that its memory writes together, 0 without a memory; and another number from now on.
   int64_t segment() const;
@@ -61,20 +70,25 @@ class Trainer {
   const Transformer& model() const { return model_; }
   const Method& method() const { return method_; }
   at::Device device() const { return device_; }
+  Communicator& ranks() const { return *split_.all; }
 
-  /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step.
+  /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step. Whole on
+  /// every rank, so that any number of ranks can go on with them.
   Checkpoint weights() const { return parameters_.checkpoint(original_); }
   std::map<std::string, Tensor> rest() const;
   void restore(const std::map<std::string, Tensor>& rest, int64_t done);
 
  private:
   struct Scored;
-  Scored forward(const Batch& batch) const;
+  Scored forward(const Batch& whole) const;
+  void check_ranks() const;
+  void sum_over_ranks(StepResult& result) const;
 
   Checkpoint original_;
   TrainerConfig config_;
   ScheduleConfig schedule_;
   at::Device device_;
+  Split split_;
   Parameters parameters_;
   Transformer model_;
   Method method_;
