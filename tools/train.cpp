@@ -76,8 +76,10 @@ std::string value_of(const TrainingPlan& plan, const std::string& table, const s
 
 /// The model to begin with: a checkpoint of a training, any checkpoint, or a new one.
 Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs::path& resumed) {
-  if (!resumed.empty()) return open_checkpoint(resumed / "model");
   const std::string from = command.from.empty() ? value_of(plan, "model", "from") : command.from;
+  LV_CHECK(resumed.empty() || plan.train.lora == 0 || !from.empty(),
+           "[train] adapters go on beside the model they began with: give --from, as at first");
+  if (!resumed.empty() && plan.train.lora == 0) return open_checkpoint(resumed / "model");
   if (!from.empty()) return open_checkpoint(find_model(from));
   const std::string tokenizer = value_of(plan, "model", "tokenizer");
   const TokenizerSpec spec =

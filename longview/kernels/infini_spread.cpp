@@ -45,7 +45,7 @@ Memory unpacked(const Tensor& x, int64_t G, int64_t F, int64_t D) {
 /// (k, v) -> (M, z, n before this part; M, z, n after the last).
 struct Exchange : torch::autograd::Function<Exchange> {
   static variable_list forward(AutogradContext* context, const Tensor& k, const Tensor& v, const Memory& start, const Part& part,
-                               const MemoryRules& rules, Communicator* ranks) {
+                               const MemoryRules& rules, Communicator* ranks, const Tensor& held) {
     const int64_t B = k.size(0), G = k.size(1), D = k.size(3), F = feature_width(D, rules.features), R = ranks->size();
     const Tensor weight = part.weight.unsqueeze(1);  // [B,1,T]
     Memory added = memory_write(features(k, rules.features), v, weight, {}, {}, rules);
@@ -57,10 +57,10 @@ struct Exchange : torch::autograd::Function<Exchange> {
     const int64_t W = own.size(1), I = (all.size(2) - W - 1) / 2;
     const Tensor writes = all.narrow(2, 0, W), stays = all.select(2, W);  // [R,B,W] [R,B]
     const auto texts = [&](int64_t at) { return all.narrow(2, at, I).contiguous().view(at::kLong).view({R, B}); };
-    const Tensor first = texts(W + 1), last = texts(W + 1 + I);  // [R,B]
-    const Tensor same =
-        at::cat({at::ones({1, B}, stays.options()), (first.narrow(0, 1, R - 1) == last.narrow(0, 0, R - 1)).to(stays)}, 0);
-    Tensor before = packed(start), mine, after;  // [B,W]
+    const Tensor first = texts(W + 1), last = texts(W + 1 + I);                                      // [R,B]
+    const Tensor begins = held.defined() ? held.to(at::kLong).unsqueeze(0) : first.narrow(0, 0, 1);  // [1,B]
+    const Tensor same = (first == at::cat({begins, last.narrow(0, 0, R - 1)}, 0)).to(stays);         // [R,B]
+    Tensor before = packed(start) * same.select(0, 0).unsqueeze(1), mine, after;                     // [B,W]
     for (int64_t r = 0; r < R; ++r) {
       if (r == ranks->rank()) mine = before;
       after = writes.select(0, r) + stays.select(0, r).unsqueeze(1) * before;
@@ -70,8 +70,9 @@ struct Exchange : torch::autograd::Function<Exchange> {
     context->saved_data["ranks"] = reinterpret_cast<int64_t>(ranks);
     context->saved_data["features"] = static_cast<int64_t>(rules.features);
     const Memory to_read = unpacked(mine, G, F, D), at_end = unpacked(after, G, F, D);
-    context->mark_non_differentiable({to_read.n, at_end.M, at_end.z, at_end.n});
-    return {to_read.M, to_read.z, to_read.n, at_end.M, at_end.z, at_end.n};
+    const Tensor text = last.select(0, R - 1).clone();  // [B]
+    context->mark_non_differentiable({to_read.n, at_end.M, at_end.z, at_end.n, text});
+    return {to_read.M, to_read.z, to_read.n, at_end.M, at_end.z, at_end.n, text};
   }
 
   /// What a part wrote is read by all parts after it: the gradients of their memories, summed from the last part on.
@@ -93,7 +94,7 @@ struct Exchange : torch::autograd::Function<Exchange> {
     const auto back =
         memory_write_backward(written.narrow(1, 0, M).reshape({B, G, F, D}), written.narrow(1, M, G * F).reshape({B, G, F}),
                               features(k, rules.features), v, weight.unsqueeze(1), {}, {}, rules);
-    return {features_backward(k, back.sk, rules.features).to(k.scalar_type()), back.v.to(v.scalar_type()), {}, {}, {}, {}};
+    return {features_backward(k, back.sk, rules.features).to(k.scalar_type()), back.v.to(v.scalar_type()), {}, {}, {}, {}, {}};
   }
 };
 
@@ -105,7 +106,7 @@ std::string spread_refusal(const MemoryRules& rules) {
              : "a delta rule writes what the memory does not say yet, so each part waits for the one before";
 }
 
-SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Communicator& ranks) {
+SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Communicator& ranks, const Tensor& held) {
   check(x, rules);
   const std::string why = spread_refusal(rules.memory);
   LV_CHECK(why.empty(), "[infini] a text cannot be spread over ranks: {}", why);
@@ -116,8 +117,8 @@ SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Co
   const Memory start = x.memory.M.defined()
                            ? Memory{x.memory.M.detach(), x.memory.z.detach(), x.memory.n.to(wide)}
                            : Memory{at::zeros({B, G, F, D}, wide), at::zeros({B, G, F}, wide), at::zeros({B}, wide)};
-  const auto out = Exchange::apply(x.k, x.v, start, part_of(x, rules.segment, wide), rules.memory, &ranks);
-  return {{out[0], out[1], out[2]}, {out[3], out[4], out[5]}};
+  const auto out = Exchange::apply(x.k, x.v, start, part_of(x, rules.segment, wide), rules.memory, &ranks, held);
+  return {{out[0], out[1], out[2]}, {out[3], out[4], out[5]}, out[6]};
 }
 
 }  // namespace longview::kernels

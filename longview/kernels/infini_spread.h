@@ -11,12 +11,14 @@ namespace longview::kernels {
 struct SpreadMemory {
   Memory before;  // this rank's part: M [B,G,F,D], z [B,G,F], differentiable in k and v of the parts before; n [B]
   Memory after;   // the last rank's part, without gradients
+  Tensor text;    // int64 [B] number of the text that it is of
 };
 
 /// Why these rules cannot be spread over ranks; "": they can.
 std::string spread_refusal(const MemoryRules& rules);
 
-/// From this rank's whole segments and the memory before the text's first part (x.memory, the same on all ranks, not differentiated).
-SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Communicator& ranks);
+/// From this rank's whole segments and the memory before the first part (x.memory, the same on all ranks, not differentiated), which is
+/// of the text `held` [B]; undefined: of the one that the first token is of.
+SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Communicator& ranks, const Tensor& held = {});
 
 }  // namespace longview::kernels

@@ -2,6 +2,7 @@
 #include "longview/model/transformer.h"
 
 #include "longview/base/file.h"
+#include "longview/checkpoint/adapter.h"
 #include "longview/checkpoint/tensor_names.h"
 #include "longview/kernels/elementwise.h"
 #include "longview/model/recompute.h"
@@ -67,11 +68,14 @@ struct Loader {
 /// Takes tensors as they are.
 struct Keeper {
   const std::map<std::string, Tensor>& tensors;
+  double adapter_scale;
 
   kernels::Weight weight(const std::string& name, bool = false) const {
     const Tensor found = vector(name);
     LV_CHECK(found.defined(), "[model] there is no tensor '{}'", name);
-    return kernels::unpacked(found);
+    kernels::Weight out = kernels::unpacked(found);
+    out.low_rank_in = vector(adapter_a(name)), out.low_rank_out = vector(adapter_b(name)), out.low_rank_scale = adapter_scale;
+    return out;
   }
   Tensor vector(const std::string& name, bool = false) const {
     const auto found = tensors.find(name);
@@ -120,10 +124,10 @@ Transformer::Transformer(const Checkpoint& checkpoint, at::Device device) : conf
   load(Loader{checkpoint, device});
 }
 
-Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors)
+Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors, double adapter_scale)
     : config_(std::move(config)), device_(tensors.at("model.embed_tokens.weight").device()) {
   config_.interleaved_rotary = false;
-  load(Keeper{tensors});
+  load(Keeper{tensors, adapter_scale});
 }
 
 void Transformer::load(const auto& source) {

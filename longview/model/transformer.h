@@ -19,7 +19,8 @@ class Transformer {
   explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
   /// A model over tensors that the caller keeps and may train, under the checkpoint's names; matrices in any floating type, in which
   /// products with them are made. Rotary pairs are halves, whatever the config says.
-  Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors);
+  /// Low-rank adapters beside a matrix (checkpoint/adapter.h) count `adapter_scale` times.
+  Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors, double adapter_scale = 1);
 
   const ModelConfig& config() const { return config_; }
   /// [H] the memory's share in each head of a layer; undefined without a memory.

@@ -62,8 +62,7 @@ Checkpoint fresh_checkpoint(const FreshConfig& config, const TokenizerSpec& toke
     else if (name.ends_with(".bias")) value = at::zeros(shape);
     else if (shape.size() == 1) value = at::ones(shape);
     else value = at::empty(shape).normal_(0, deviation(name, shape, config.layers), random);
-    const auto held = std::make_shared<Tensor>(value);
-    out.tensors[name] = {shape, BlockType::f32, {static_cast<const uint8_t*>(held->data_ptr()), held->nbytes()}, {}, held};
+    out.tensors[name] = in_memory(value);
   }
   out = with_methods(std::move(out), config.position, config.attention);
   check_checkpoint(out, "a new model");

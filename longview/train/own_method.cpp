@@ -1,9 +1,14 @@
 // What a model says of its methods, and the tensors that these learn.
 #include "longview/train/own_method.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <fmt/ranges.h>
+
 #include <set>
 
 #include "longview/attention/attention.h"
+#include "longview/checkpoint/adapter.h"
 #include "longview/checkpoint/tensor_names.h"
 
 namespace longview {
@@ -47,16 +52,33 @@ Checkpoint with_methods(Checkpoint checkpoint, const std::string& position, cons
   const auto own = make_position(c.own_position().empty() ? "rope" : c.own_position(), rotary());
   if (const std::string hybrid = own->hybrid(); attention.empty() && !hybrid.empty())
     c.attention = make_attention(hybrid, rotary())->setting;
-  for (const auto& [name, initial] : own->learned()) {
-    const auto held = std::make_shared<Tensor>(initial.to(at::kFloat).contiguous());
-    checkpoint.tensors.try_emplace(std::string(kPositionValues) + name, StoredTensor{initial.sizes().vec(),
-                                                                                     BlockType::f32,
-                                                                                     {static_cast<const uint8_t*>(held->data_ptr()),
-                                                                                      static_cast<size_t>(held->nbytes())},
-                                                                                     {},
-                                                                                     held});
-  }
+  for (const auto& [name, initial] : own->learned())
+    checkpoint.tensors.try_emplace(std::string(kPositionValues) + name, in_memory(initial.to(at::kFloat).contiguous()));
   return checkpoint;
+}
+
+void add_adapters(Checkpoint& checkpoint, int64_t rank, const std::vector<std::string>& targets) {
+  auto random = at::detail::createCPUGenerator(1);
+  std::map<std::string, StoredTensor> made;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    const bool is_target =
+        std::any_of(targets.begin(), targets.end(), [&](const auto& part) { return name.find(part) != std::string::npos; });
+    if (!is_target || tensor.shape.size() != 2 || !name.starts_with("model.layers.")) continue;
+    const double most = 1 / std::sqrt(static_cast<double>(tensor.shape[1]));
+    made[adapter_a(name)] = in_memory(at::empty({rank, tensor.shape[1]}).uniform_(-most, most, random));  // [r,I]
+    made[adapter_b(name)] = in_memory(at::zeros({tensor.shape[0], rank}));                                // [O,r]
+  }
+  LV_CHECK(!made.empty(), "[train] no matrix has '{}' in its name for an adapter", fmt::join(targets, "' or '"));
+  checkpoint.tensors.merge(made);
+}
+
+StoredTensor in_memory(const Tensor& values) {
+  const auto held = std::make_shared<Tensor>(values);
+  return {values.sizes().vec(),
+          BlockType::f32,
+          {static_cast<const uint8_t*>(held->data_ptr()), static_cast<size_t>(held->nbytes())},
+          {},
+          held};
 }
 
 }  // namespace longview

@@ -5,6 +5,7 @@
 
 #include "longview/checkpoint/put_weights.h"
 #include "longview/checkpoint/tensor_names.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -99,6 +100,27 @@ Tensor Parameters::part(size_t group, const Tensor& whole) const {
   return all.narrow(0, ranks_->rank() * each, each).clone();
 }
 
+std::map<std::string, Tensor> Parameters::masters() const {
+  std::map<std::string, Tensor> out;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Tensor all = whole(g, groups_[g].master);  // [count]
+    for (const auto& slice : groups_[g].slices) out[slice.name] = all.narrow(0, slice.first, slice.count).view(slice.shape);
+  }
+  return out;
+}
+
+void Parameters::set_masters(const std::map<std::string, Tensor>& values) {
+  if (values.empty()) return;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Tensor all = whole(g, groups_[g].master).clone();  // [count]
+    for (const auto& slice : groups_[g].slices)
+      if (const auto found = values.find(slice.name); found != values.end())
+        all.narrow(0, slice.first, slice.count).copy_(found->second.reshape(-1));
+    groups_[g].master.copy_(part(g, all));
+  }
+  publish();
+}
+
 void Parameters::clear_gradients() {
   for (auto& group : groups_) group.grads.zero_();
 }
@@ -160,22 +182,11 @@ Checkpoint Parameters::checkpoint(const Checkpoint& original) const {
   Checkpoint out;
   out.config = original.config, out.tokenizer = original.tokenizer;
   out.config.interleaved_rotary = false, out.config.storage = "F32";
-  std::vector<Tensor> masters;
-  for (size_t g = 0; g < groups_.size(); ++g) masters.push_back(whole(g, groups_[g].master).to(at::kCPU, at::kFloat));
+  const auto trained = masters();
   for (const auto& [name, stored] : original.tensors) {
-    Tensor value;
-    if (const auto found = places_.find(name); found != places_.end()) {
-      const auto& slice = groups_[found->second.first].slices[found->second.second];
-      value = masters[found->second.first].narrow(0, slice.first, slice.count);
-    } else {
-      value = tensors_.at(name).to(at::kCPU, at::kFloat);
-    }
-    const auto held = std::make_shared<Tensor>(value.contiguous().clone());
-    out.tensors[name] = {stored.shape,
-                         BlockType::f32,
-                         {static_cast<const uint8_t*>(held->data_ptr()), static_cast<size_t>(held->nbytes())},
-                         {},
-                         held};
+    const auto found = trained.find(name);  // what is frozen may be rounded here: the file's own values are kept
+    out.tensors[name] = in_memory(found != trained.end() ? found->second.to(at::kCPU, at::kFloat).contiguous().clone()
+                                                         : expanded(original, name, stored));
   }
   return out;
 }

@@ -48,6 +48,9 @@ class Parameters {
   std::vector<ParameterGroup>& groups() { return groups_; }
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   int64_t count() const;  // numbers that are trained
+  /// Every trained tensor's f32 (f64) values so far; and others in place of them. All ranks must call these.
+  std::map<std::string, Tensor> masters() const;
+  void set_masters(const std::map<std::string, Tensor>& values);
   bool is_shared() const { return is_shared_; }
   /// This rank's part of the masters or of a tensor beside them -> [count], on every rank; and back. The same where they are not shared.
   Tensor whole(size_t group, const Tensor& part) const;

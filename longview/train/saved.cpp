@@ -23,10 +23,12 @@ const std::vector<std::pair<at::ScalarType, std::string>>& types() {
 
 void save_training(const fs::path& folder, const Trainer& trainer, const Json& rest) {
   const Checkpoint weights = trainer.weights();
+  const auto adapter = trainer.adapter();
   const auto tensors = trainer.rest();
   if (trainer.ranks().rank() > 0) return trainer.ranks().barrier();
   AtomicFolder out(folder);
   export_hugging_face(weights, out / "model", {});
+  if (adapter) write_adapter(out / "adapter", *adapter);
   Safetensors file;
   std::vector<Tensor> held;
   for (const auto& [name, rest_tensor] : tensors) {

@@ -3,6 +3,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "longview/attention/texts.h"
 #include "longview/kernels/cross_entropy.h"
 #include "longview/train/own_method.h"
 
@@ -29,14 +30,34 @@ at::ScalarType type_of(const std::string& precision, at::Device device) {
 
 ParameterOptions options_of(const TrainerConfig& c, at::Device device, const std::shared_ptr<Communicator>& ranks) {
   LV_CHECK(c.shard == "none" || c.shard == "optimizer", "[train] shard must be none or optimizer; got '{}'", c.shard);
-  return {.device = device,
-          .type = type_of(c.precision, device),
-          .decay = c.decay,
-          .gate_rate = c.gate_rate,
-          .frozen = parts_of(c.frozen),
-          .trained = parts_of(c.trained),
-          .ranks = ranks,
-          .is_shared = c.shard == "optimizer"};
+  ParameterOptions out{.device = device,
+                       .type = type_of(c.precision, device),
+                       .decay = c.decay,
+                       .gate_rate = c.gate_rate,
+                       .frozen = parts_of(c.frozen),
+                       .trained = parts_of(c.trained),
+                       .ranks = ranks,
+                       .is_shared = c.shard == "optimizer"};
+  if (c.lora > 0) out.frozen = {"*"}, out.trained.emplace_back(".lora_");
+  return out;
+}
+
+double alpha_of(const TrainerConfig& c) { return c.lora_alpha > 0 ? c.lora_alpha : 2 * static_cast<double>(c.lora); }
+
+/// The checkpoint with adapters that change nothing yet, where the configuration asks for them.
+Checkpoint with_adapters(Checkpoint checkpoint, const TrainerConfig& c) {
+  LV_CHECK(c.lora >= 0 && c.lora_alpha >= 0, "[train] lora and lora_alpha must not be negative; got {} and {}", c.lora,
+           c.lora_alpha);
+  if (c.lora == 0) return checkpoint;
+  LV_CHECK(c.frozen.empty(), "[train] with lora all but the adapters is frozen; `trained` names exceptions; got frozen = '{}'",
+           c.frozen);
+  add_adapters(checkpoint, c.lora, parts_of(c.lora_targets));
+  return checkpoint;
+}
+
+/// Whether a row holds more than one text, or padding.
+bool has_several(const Tensor& document) {
+  return document.lt(0).any().item<bool>() || document.ne(document.select(1, 0).unsqueeze(1)).any().item<bool>();
 }
 
 /// The same values without their history: gradients stop here.
@@ -60,8 +81,8 @@ Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, cons
       schedule_(schedule),
       device_(device),
       split_(split_ranks(ranks, config.sequence_ranks)),
-      parameters_(original_, options_of(config, device, ranks)),
-      model_(original_.config, parameters_.tensors()),
+      parameters_(with_adapters(original_, config), options_of(config, device, ranks)),
+      model_(original_.config, parameters_.tensors(), config.lora > 0 ? alpha_of(config) / static_cast<double>(config.lora) : 1),
       method_(model_.method("", "")),
       optimizer_(make_optimizer(config.optimizer)) {
   check(schedule);
@@ -99,16 +120,17 @@ Trainer::Scored Trainer::forward(const Batch& whole) const {
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);      // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
-  LV_CHECK(!batch.positions.defined(), "[train] positions of a longer text (pose, random) are not trained with yet");
-  if (batch.document.defined() && segment() == 0)
-    LV_CHECK(batch.document.eq(batch.document.select(1, 0).unsqueeze(1)).all().item<bool>(),
-             "[train] several texts in a row are kept apart by infini only; {} would let them see each other: take order=random",
-             parse_setting(method_.attention->setting).name);
+  LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
+           "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
   if (!batch.continues) state_ = {};
-  const Segment segment{there(batch.ids), state_.seen(), there(batch.write), there(batch.document),
-                        split_.token_parts() > 1 ? split_.text.get() : nullptr};
+  Segment segment{there(batch.ids), state_.seen(), there(batch.write)};
+  segment.positions = batch.positions;
+  // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
+  if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
+  else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
+  if (split_.token_parts() > 1) segment.spread = split_.text.get();
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
-  state_ = cut_off(std::move(out.state));
+  state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
@@ -122,6 +144,12 @@ Trainer::Scored Trainer::forward(const Batch& whole) const {
   }
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
+}
+
+bool Trainer::knows_documents() const {
+  for (int64_t layer = 0; layer < model_.config().layers; ++layer)
+    if (!method_.attention->at(layer).knows_documents()) return false;
+  return true;
 }
 
 StepResult Trainer::step(const std::function<Batch()>& next) {
@@ -208,8 +236,24 @@ size_t group_of(const Parameters& parameters, const std::string& name) {
 
 }  // namespace
 
+std::optional<Adapter> Trainer::adapter() const {
+  if (config_.lora == 0) return std::nullopt;
+  const ModelConfig& c = original_.config;
+  Adapter out{alpha_of(config_), c.name, c.position, c.attention, c.memory_gate, {}};
+  for (const auto& [name, value] : parameters_.masters())
+    out.tensors[name] = in_memory(value.to(at::kCPU, at::kFloat).contiguous().clone());
+  return out;
+}
+
+Checkpoint Trainer::weights() const {
+  const auto trained = adapter();
+  return trained ? merged(original_, *trained) : parameters_.checkpoint(original_);
+}
+
 std::map<std::string, Tensor> Trainer::rest() const {
   std::map<std::string, Tensor> out;
+  if (config_.lora > 0)  // the model in a checkpoint has them in its weights, and they cannot be had back from there
+    for (const auto& [name, value] : parameters_.masters()) out["trained." + name] = value.to(at::kCPU).contiguous();
   for (const auto& [name, tensor] : optimizer_->state) {
     const Tensor whole = parameters_.is_shared() ? parameters_.whole(group_of(parameters_, name), tensor) : tensor;
     out["optimizer." + name] = whole.to(at::kCPU);
@@ -227,7 +271,9 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
   const auto seen = rest.find("state.seen");
   if (seen != rest.end()) state_.layers.resize(static_cast<size_t>(model_.config().layers));
   for (auto& layer : state_.layers) layer.seen = seen->second.item<int64_t>();
+  std::map<std::string, Tensor> trained;
   for (const auto& [name, tensor] : rest) {
+    if (name.starts_with("trained.")) trained[name.substr(8)] = tensor;
     if (name.starts_with("optimizer.")) {
       const std::string own = name.substr(10);
       optimizer_->state[own] =
@@ -237,6 +283,7 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
     const size_t dot = name.find('.', 6);
     state_.layers.at(std::stoul(name.substr(6, dot - 6))).tensors[name.substr(dot + 1)] = of_own_rows(tensor, split_).to(device_);
   }
+  parameters_.set_masters(trained);
 }
 
 }  // namespace longview

@@ -97,7 +97,11 @@ TEST_F(ProgramTrainRanks, GiveWhatOneProcessGives) {
 }
 
 TEST_F(ProgramTrainRanks, ShareAnswersThatOnlyOneRankHas) {
-  const Words passkey = {"--set", "data.source=passkey:path=" + book, "--set", "stage.0.repeats=4", "--set", "train.steps=4"};
+  const Words passkey = {"--set", "data.source=passkey:path=" + book,
+                         "--set", "stage.0.length=256",
+                         "--set", "run.tokens=1024",
+                         "--set", "stage.0.repeats=4",
+                         "--set", "train.steps=4"};
   ASSERT_EQ(run(words("one", passkey)).status, 0);
   expect_success(ended(started(2, words("text", passkey + sequence(2)))));
   expect_success(ended(started(4, words("rows and text", passkey + sequence(2)))));
@@ -111,7 +115,7 @@ TEST_F(ProgramTrainRanks, OtherAttentionSharesRows) {
 }
 
 TEST_F(ProgramTrainRanks, AnyNumberGoesOn) {
-  const Words rows_go_on = {"--set", "data.source=text:path=" + book + ",order=continue"};
+  const Words rows_go_on = {"--set", "data.source=text:path=" + book + ",order=lanes"};
   for (const Words& source : {Words{}, rows_go_on}) {
     for (const auto& entry : fs::directory_iterator(folder))
       if (entry.is_directory()) fs::remove_all(entry.path());
@@ -174,9 +178,8 @@ TEST_F(ProgramTrainRanks, AStopOnOneStopsAll) {
 TEST_F(ProgramTrainRanks, SayWhatTheyCannotShare) {
   const auto error = [&](int size, const Words& settings, const std::string& attention = "infini:segment=16") {
     const auto all = ended(started(size, words("out", settings, attention)));
-    for (const auto& one : all) EXPECT_EQ(one.status, 1) << one.err;
-    EXPECT_FALSE(fs::exists(fs::path(at("out")) / "checkpoint-000004"));
     fs::remove_all(at("out"));
+    for (const auto& one : all) EXPECT_EQ(one.status, 1) << one.err;
     return all[1].err;
   };
   EXPECT_NE(error(3, {}).find("4 rows of 128 tokens cannot be shared evenly by 3 ranks"), std::string::npos);
