@@ -204,6 +204,9 @@ void add_train(CLI::App& program) {
     const Launch launch = read_launch();
     try {
       train(*command, launch);
+    } catch (const c10::Error& error) {
+      if (launch.size == 1) throw;
+      fail("rank {} of {}: {}", launch.rank, launch.size, error.what_without_backtrace());
     } catch (const std::exception& error) {
       if (launch.size == 1) throw;
       fail("rank {} of {}: {}", launch.rank, launch.size, error.what());

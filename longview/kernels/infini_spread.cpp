@@ -14,13 +14,14 @@ struct Part {
   Tensor weight;       // [B,T] how often a token is in the memory after the part
   Tensor stays;        // [B] 1 where the part's last text is that of its first token, all the way
   Tensor first, last;  // int64 [B] texts of the first and the last token
+  Tensor held = {};    // int64 [B] the text that the memory before the first part is of; undefined: of its first token
 };
 
 Part part_of(const InfiniOperands& x, int64_t N, const at::TensorOptions& wide) {
   const int64_t B = x.q.size(0), T = x.q.size(2), S = T / N;
   const Tensor ones = at::ones({B, T}, wide);
   const Tensor none = at::zeros({B}, x.q.options().dtype(at::kLong));
-  Part out{x.weight.defined() ? x.weight.to(wide) : ones, ones.select(1, 0), none, none};
+  Part out{x.weight.defined() ? x.weight.to(wide) : ones, ones.select(1, 0), none, none, {}};
   if (!x.document.defined()) return out;
   const Tensor document = x.document.view({B, S, N}), ends = document.select(2, N - 1);  // [B,S,N] [B,S]
   out.first = x.document.select(1, 0).contiguous(), out.last = x.document.select(1, T - 1).contiguous();
@@ -45,7 +46,7 @@ Memory unpacked(const Tensor& x, int64_t G, int64_t F, int64_t D) {
 /// (k, v) -> (M, z, n before this part; M, z, n after the last).
 struct Exchange : torch::autograd::Function<Exchange> {
   static variable_list forward(AutogradContext* context, const Tensor& k, const Tensor& v, const Memory& start, const Part& part,
-                               const MemoryRules& rules, Communicator* ranks, const Tensor& held) {
+                               const MemoryRules& rules, Communicator* ranks) {
     const int64_t B = k.size(0), G = k.size(1), D = k.size(3), F = feature_width(D, rules.features), R = ranks->size();
     const Tensor weight = part.weight.unsqueeze(1);  // [B,1,T]
     Memory added = memory_write(features(k, rules.features), v, weight, {}, {}, rules);
@@ -57,10 +58,10 @@ struct Exchange : torch::autograd::Function<Exchange> {
     const int64_t W = own.size(1), I = (all.size(2) - W - 1) / 2;
     const Tensor writes = all.narrow(2, 0, W), stays = all.select(2, W);  // [R,B,W] [R,B]
     const auto texts = [&](int64_t at) { return all.narrow(2, at, I).contiguous().view(at::kLong).view({R, B}); };
-    const Tensor first = texts(W + 1), last = texts(W + 1 + I);                                      // [R,B]
-    const Tensor begins = held.defined() ? held.to(at::kLong).unsqueeze(0) : first.narrow(0, 0, 1);  // [1,B]
-    const Tensor same = (first == at::cat({begins, last.narrow(0, 0, R - 1)}, 0)).to(stays);         // [R,B]
-    Tensor before = packed(start) * same.select(0, 0).unsqueeze(1), mine, after;                     // [B,W]
+    const Tensor first = texts(W + 1), last = texts(W + 1 + I);                                                // [R,B]
+    const Tensor begins = part.held.defined() ? part.held.to(at::kLong).unsqueeze(0) : first.narrow(0, 0, 1);  // [1,B]
+    const Tensor same = (first == at::cat({begins, last.narrow(0, 0, R - 1)}, 0)).to(stays);                   // [R,B]
+    Tensor before = packed(start) * same.select(0, 0).unsqueeze(1), mine, after;                               // [B,W]
     for (int64_t r = 0; r < R; ++r) {
       if (r == ranks->rank()) mine = before;
       after = writes.select(0, r) + stays.select(0, r).unsqueeze(1) * before;
@@ -94,7 +95,7 @@ struct Exchange : torch::autograd::Function<Exchange> {
     const auto back =
         memory_write_backward(written.narrow(1, 0, M).reshape({B, G, F, D}), written.narrow(1, M, G * F).reshape({B, G, F}),
                               features(k, rules.features), v, weight.unsqueeze(1), {}, {}, rules);
-    return {features_backward(k, back.sk, rules.features).to(k.scalar_type()), back.v.to(v.scalar_type()), {}, {}, {}, {}, {}};
+    return {features_backward(k, back.sk, rules.features).to(k.scalar_type()), back.v.to(v.scalar_type()), {}, {}, {}, {}};
   }
 };
 
@@ -117,7 +118,9 @@ SpreadMemory spread_memory(const InfiniOperands& x, const InfiniRules& rules, Co
   const Memory start = x.memory.M.defined()
                            ? Memory{x.memory.M.detach(), x.memory.z.detach(), x.memory.n.to(wide)}
                            : Memory{at::zeros({B, G, F, D}, wide), at::zeros({B, G, F}, wide), at::zeros({B}, wide)};
-  const auto out = Exchange::apply(x.k, x.v, start, part_of(x, rules.segment, wide), rules.memory, &ranks, held);
+  Part part = part_of(x, rules.segment, wide);
+  part.held = held;
+  const auto out = Exchange::apply(x.k, x.v, start, part, rules.memory, &ranks);
   return {{out[0], out[1], out[2]}, {out[3], out[4], out[5]}, out[6]};
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 struct Case {
   std::string name;
-  bool has_documents, has_weights, has_start;
+  bool has_documents = false, has_weights = false, has_start = false;
   ReadRule read = ReadRule::plain;
 };
 
