@@ -14,6 +14,8 @@
 
 namespace longview {
 
+class Communicator;  // parallel/communicator.h
+
 /// Tokens [first, first + count) of a row.
 struct TextSpan {
   int64_t row = 0, first = 0, count = 0;
@@ -28,6 +30,8 @@ struct Segment {
   std::vector<TextSpan> texts = {};  // the same for methods that do not know `document`: each text is attended to alone
   Tensor positions =
       {};  // int64 [T] (CPU), rising: where the tokens stand, for full attention in training; undefined: from first on
+  /// Other processes read the rest of the text, in the order of their ranks, T tokens each; `first` is then of rank 0's ids. Null: none.
+  Communicator* spread = nullptr;
 };
 
 /// What one layer carries from segment to segment: named tensors and how many tokens it has seen. A value: copying it forks the

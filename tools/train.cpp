@@ -108,34 +108,52 @@ std::string progress_note(const Record& r) {
   return out + "  " + bytes_text(r.memory_bytes);
 }
 
-void train(const TrainCommand& command) {
-  const c10::InferenceMode training(false);  // other commands make no gradients
+/// The device of this rank: on a machine with several, each has its own GPU.
+at::Device device_of(const TrainCommand& command, const Launch& launch) {
+  const at::Device device = open_device(command.device);
+  if (device.is_cpu() || launch.size == 1 || command.device.rfind(':') != std::string::npos) return device;
+  return open_device(fmt::format("cuda:{}", launch.local_rank));
+}
+
+std::shared_ptr<Communicator> ranks_of(const Launch& launch, double timeout, at::Device device) {
+  const auto ranks = connect(launch, timeout);
+  return device.is_cpu() || launch.size == 1 ? ranks : connect_nccl(ranks, device);
+}
+
+void train(TrainCommand command, const Launch& launch) {
+  const c10::InferenceMode training(false);                         // other commands make no gradients
+  if (launch.rank > 0) command.quiet = true, command.json.clear();  // one rank speaks for all
   interrupted();
   check_writable("--json", command.json);
   TrainingPlan plan = training_plan(command);
   const fs::path out = command.out;
+  const at::Device device = device_of(command, launch);
+  const auto ranks = ranks_of(launch, plan.run.timeout, device);
   const auto saved = saved_trainings(out);
   LV_CHECK(saved.empty() || command.is_resuming || command.is_replacing,
            "[train] '{}' has a training of {} steps: --resume goes on with it, --force begins anew", out.string(),
            saved.rbegin()->first);
-  if (command.is_replacing && !command.is_resuming)
+  ranks->barrier();  // all have looked before anything changes
+  if (command.is_replacing && !command.is_resuming && launch.rank == 0)
     for (const auto& [step, folder] : saved) fs::remove_all(folder);
   LV_CHECK(!command.is_resuming || !saved.empty(), "[train] there is no training in '{}' to go on with", out.string());
-  const at::Device device = open_device(command.device);
-  if (command.threads > 0) at::set_num_threads(static_cast<int>(command.threads));
+  const int64_t threads = command.threads > 0 ? command.threads : std::max<int64_t>(1, at::get_num_threads() / launch.local_size);
+  at::set_num_threads(static_cast<int>(threads));
   const fs::path resumed = command.is_resuming ? saved.rbegin()->second : fs::path();
   const Checkpoint checkpoint = begin(command, plan, resumed);
   fs::create_directories(out);
-  Trainer trainer(checkpoint, plan.train, plan.schedule, device);
+  Trainer trainer(checkpoint, plan.train, plan.schedule, device, ranks);
   const std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer(checkpoint.tokenizer);
+  if (launch.rank > 0 && !plan.data.cache.empty()) ranks->barrier();  // rank 0 fills the cache, the others read it
   const TokenCache cache{plan.data.cache, [&](std::string_view text) { note(command, text); }};
   const auto source = make_prefetched(make_source(plan.data.source, {tokenizer, plan.run.seed, cache}));
+  if (launch.rank == 0 && !plan.data.cache.empty()) ranks->barrier();
   Json rest;
   if (!resumed.empty()) {
     const SavedTraining loaded = load_training(resumed);
     rest = loaded.rest;
     trainer.restore(loaded.tensors, rest.at("step").get<int64_t>());
-  } else {
+  } else if (launch.rank == 0) {
     write_file(out / "config.toml", toml_text(plan.tables, kSeveral));
   }
   const auto& c = checkpoint.config;
@@ -143,20 +161,23 @@ void train(const TrainCommand& command) {
                                        c.width, trainer.method().attention->setting);
   RunHooks hooks;
   hooks.peak_operations = command.peak > 0 ? command.peak : peak_operations(device, trainer.type());
+  if (hooks.peak_operations) *hooks.peak_operations *= static_cast<double>(launch.size);
   const std::string machine = gpu_name(device).empty() ? device_text(device) : gpu_name(device);
   const std::string peak = hooks.peak_operations ? fmt::format("{:.3g} TFLOP/s {}", *hooks.peak_operations / 1e12,
                                                                command.peak > 0  ? "as --peak-flops says"
                                                                : device.is_cpu() ? "measured with a product of matrices"
                                                                                  : "dense, as its maker states")
                                                  : "not known, so no MFU: --peak-flops says it";
-  note(command, fmt::format("{}; {} on {} ({})", what, trainer.done() > 0 ? "going on" : "training", machine, peak));
+  const std::string together = launch.size > 1 ? fmt::format(", {} ranks through {}", launch.size, ranks->transport()) : "";
+  note(command, fmt::format("{}; {} on {}{} ({})", what, trainer.done() > 0 ? "going on" : "training", machine, together, peak));
   Facts facts{{"model", what},
               {"data", plan.data.source},
               {"validation", plan.data.validation.empty() ? "none" : plan.data.validation},
               {"peak", peak}};
   for (const Fact& fact : run_facts(command))
     if (fact.key != "model file") facts.push_back(fact);
-  TrainLog log(out, command.is_resuming, plan.train.steps, facts);
+  std::optional<TrainLog> log;
+  if (launch.rank == 0) log.emplace(out, command.is_resuming, plan.train.steps, facts);
   const auto held_out =
       plan.data.validation.empty() ? nullptr : make_source(plan.data.validation, {tokenizer, kValidationSeed, cache});
   hooks.validation = held_out.get();
@@ -164,7 +185,7 @@ void train(const TrainCommand& command) {
   Record last;
   hooks.record = [&](const Record& record) {
     last = record;
-    log.add(record.json());
+    if (log) log->add(record.json());
     progress.update(record.step, progress_note(record), record.seconds_left);
   };
   hooks.say = [&](const std::string& text) { progress.say(text); };
@@ -173,11 +194,12 @@ void train(const TrainCommand& command) {
   try {
     outcome = run_training(trainer, *source, Curriculum(plan.stages), plan.run, plan.train.steps, out, rest, hooks);
   } catch (const std::exception& error) {
-    log.end(TrainingReport::State::failed, error.what());
+    if (log) log->end(TrainingReport::State::failed, error.what());
     throw;
   }
-  log.end(outcome.is_finished ? TrainingReport::State::finished : TrainingReport::State::stopped);
+  if (log) log->end(outcome.is_finished ? TrainingReport::State::finished : TrainingReport::State::stopped);
   progress.finish();
+  if (launch.rank > 0) return;
   print(command,
         fmt::format("{} of {} steps, {}; {} tokens in {:.0f} s\n{}; the model: {}\n", outcome.step, plan.train.steps, note_of(last),
                     with_commas(last.tokens), last.seconds, outcome.is_finished ? "finished" : "stopped, go on with --resume",
@@ -213,8 +235,23 @@ void add_train(CLI::App& program) {
   app->add_option("--device", command->device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
   add_json_option(*app, *command);
   app->add_flag("-q,--quiet", command->quiet, "no progress and no notes");
-  app->footer("Ctrl-C saves a checkpoint and stops.\n");
-  app->callback([command] { train(*command); });
+  app->footer(
+      "Ctrl-C saves a checkpoint and stops.\n"
+      "Several processes: mpirun -n 4 longview train ..., or torchrun --no-python --nproc-per-node 4 longview train ...; a GPU "
+      "each where\n"
+      "there are GPUs. They share the rows of a batch; [train] shard = optimizer (ZeRO-1) and sequence_ranks say what else.\n");
+  app->callback([command] {
+    const Launch launch = read_launch();
+    try {
+      train(*command, launch);
+    } catch (const c10::Error& error) {
+      if (launch.size == 1) throw;
+      fail("rank {} of {}: {}", launch.rank, launch.size, error.what_without_backtrace());
+    } catch (const std::exception& error) {
+      if (launch.size == 1) throw;
+      fail("rank {} of {}: {}", launch.rank, launch.size, error.what());
+    }
+  });
 }
 
 }  // namespace longview::tools

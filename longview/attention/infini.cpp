@@ -9,7 +9,7 @@
 #include "longview/attention/kv.h"
 #include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
-#include "longview/kernels/infini.h"
+#include "longview/kernels/infini_spread.h"
 
 namespace longview {
 namespace {
@@ -119,6 +119,11 @@ struct Infini final : Attention {
              "overlap, and "
              "plain rotary positions",
              c.segment);
+    LV_CHECK(
+        segment.spread == nullptr || whole == T,
+        "[infini] a text that is spread over ranks needs whole segments of {} tokens on each, no sinks and no overlap, and plain "
+        "rotary positions; got {} tokens",
+        c.segment, T);
     if (whole > 0) outs.push_back(attend_at_once(x, whole, position, segment, state));
     for (int64_t done = whole; done < T;) {
       const Stretch part = part_at(segment.first + done, T - done);
@@ -126,14 +131,14 @@ struct Infini final : Attention {
       outs.push_back(read_part({cut(x.q), cut(x.k), cut(x.v), x.gate}, position, part, state));
       done += part.count;
     }
-    state.seen = segment.first + T;
+    state.seen = segment.first + T * (segment.spread == nullptr ? 1 : segment.spread->size());
     return {outs.size() == 1 ? outs[0] : at::cat(outs, 2), std::move(state)};
   }
 
   /// Whether whole segments can be computed at once (kernels/infini.h), as training does, and reading on a GPU.
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
-    const bool is_wanted = !x.q.is_cpu() || segment.write.defined() || segment.document.defined() ||
-                           (c10::GradMode::is_enabled() && x.q.requires_grad());
+    const bool is_training = c10::GradMode::is_enabled() && x.q.requires_grad();
+    const bool is_wanted = !x.q.is_cpu() || is_training || segment.spread || segment.write.defined() || segment.document.defined();
     if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > 0 || segment.first % c.segment != 0) return false;
     const Pieces& pieces = position.fused();
     if (!pieces || pieces->size() != 1) return false;
@@ -154,11 +159,22 @@ struct Infini final : Attention {
           M->second, state.tensors.at("z"),
           n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, static_cast<double>(segment.first), M->second.options())};
     }
-    if (segment.document.defined()) begin_texts(segment.document, operands.memory, state);
     const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
-    const auto out = kernels::infini(operands, {c.segment, rules, empty});
-    state.tensors["M"] = out.memory.M, state.tensors["z"] = out.memory.z;
-    if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = out.memory.n;
+    const kernels::InfiniRules all{c.segment, rules, empty};
+    kernels::SpreadMemory spread;
+    if (segment.spread != nullptr) {
+      const auto held = state.tensors.find("document");
+      const bool is_known = segment.document.defined() && held != state.tensors.end();
+      spread = kernels::spread_memory(operands, all, *segment.spread, is_known ? held->second : Tensor());
+      operands.memory = spread.before;
+      if (segment.document.defined()) state.tensors["document"] = spread.text;
+    } else if (segment.document.defined()) {
+      begin_texts(segment.document, operands.memory, state);
+    }
+    const auto out = kernels::infini(operands, all);
+    const Memory& last = segment.spread != nullptr ? spread.after : out.memory;
+    state.tensors["M"] = last.M, state.tensors["z"] = last.z;
+    if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = last.n;
     return out.out;
   }
 

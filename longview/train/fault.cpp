@@ -33,11 +33,8 @@ int64_t distance(const std::string& name) {
 }  // namespace
 
 std::string first_bad_parameter(const Parameters& parameters) {
-  for (const auto& group : parameters.groups()) {
-    if (is_finite(group.master)) continue;
-    for (const auto& slice : group.slices)
-      if (!is_finite(group.master.narrow(0, slice.first, slice.count))) return fmt::format("the parameter '{}'", slice.name);
-  }
+  for (const auto& [name, value] : parameters.masters())
+    if (!is_finite(value)) return fmt::format("the parameter '{}'", name);
   return "";
 }
 

@@ -14,7 +14,7 @@ std::string first_bad_output(const Transformer& model, const Parameters& paramet
 /// "the gradient of 'model.norm.weight'": of those that are not finite the one nearest to the loss, where the way back begins.
 std::string first_bad_gradient(const Parameters& parameters);
 
-/// "the parameter '...'" of the first master that is not finite; "": all are.
+/// "the parameter '...'" of the first master that is not finite; "": all are. All ranks must call it.
 std::string first_bad_parameter(const Parameters& parameters);
 
 }  // namespace longview

@@ -33,6 +33,7 @@ struct AdamW final : Optimizer {
     if (group.decay > 0) group.master.mul_(1 - rate * group.decay);
     group.master.addcdiv_(m, v.sqrt().mul_(1 / std::sqrt(second)).add_(c.epsilon), -rate / first);
   }
+  bool is_elementwise() const override { return true; }
   AdamWConfig c;
 };
 

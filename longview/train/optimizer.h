@@ -12,6 +12,9 @@ class Optimizer {
   virtual ~Optimizer() = default;
   /// Changes group.master by the gradient [P], f32, already clipped; `step` counts from 1.
   virtual void step(ParameterGroup& group, const Tensor& gradient, double rate, int64_t step) = 0;
+  /// Whether a number's step depends on its own gradients alone, so that ranks can take a part of a group each; then `state` is as long as
+  /// the master, and its names begin with the group's.
+  virtual bool is_elementwise() const { return false; }
   /// Tensors by name ("matrices.m"), to be saved; the same come back with restore.
   std::map<std::string, Tensor> state;
 };

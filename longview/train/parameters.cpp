@@ -37,7 +37,8 @@ Kind kind_of(const std::string& name, const StoredTensor& stored) {
 
 }  // namespace
 
-Parameters::Parameters(const Checkpoint& checkpoint, const ParameterOptions& options) {
+Parameters::Parameters(const Checkpoint& checkpoint, const ParameterOptions& options)
+    : ranks_(options.ranks), is_shared_(options.is_shared && options.ranks->size() > 1) {
   const auto wide = options.type == at::kDouble ? at::kDouble : at::kFloat;
   groups_ = {{.name = "matrices", .rate = 1, .decay = options.decay},
              {.name = "vectors", .rate = 1, .decay = 0},
@@ -59,9 +60,16 @@ Parameters::Parameters(const Checkpoint& checkpoint, const ParameterOptions& opt
   for (size_t g = 0; g < groups_.size(); ++g) {
     auto& group = groups_[g];
     const auto type = g == matrices ? options.type : wide;
-    group.master = parts[g].empty() ? at::empty({0}, at::TensorOptions(options.device).dtype(wide)) : at::cat(parts[g]);  // [P]
-    group.values = type == wide ? group.master : group.master.to(type);                                                   // [P]
-    group.grads = at::zeros_like(group.values);                                                                           // [P]
+    group.count = ends[g];
+    const int64_t parts_of = is_shared_ ? ranks_->size() : 1, missing = (parts_of - ends[g] % parts_of) % parts_of;
+    parts[g].push_back(at::zeros({missing}, at::TensorOptions(options.device).dtype(wide)));
+    const Tensor all = at::cat(parts[g]);  // [P]
+    ranks_->broadcast(all);
+    group.values = type == wide ? all : all.to(type);  // [P]
+    group.grads = at::zeros_like(group.values);        // [P]
+    const int64_t each = all.numel() / parts_of;
+    group.master = is_shared_ ? all.narrow(0, ranks_->rank() * each, each) : all;  // [P/R] or [P]
+    if (is_shared_ && type != wide) group.master = group.master.clone();
     for (const auto& slice : group.slices) {
       Tensor leaf = group.values.narrow(0, slice.first, slice.count).view(slice.shape).detach();
       leaf.set_requires_grad(true);
@@ -77,16 +85,40 @@ Parameters::Parameters(const Checkpoint& checkpoint, const ParameterOptions& opt
 
 int64_t Parameters::count() const {
   int64_t sum = 0;
-  for (const auto& group : groups_) sum += group.master.numel();
+  for (const auto& group : groups_) sum += group.count;
   return sum;
 }
 
-Tensor Parameters::master(const std::string& name) const {
-  const auto found = places_.find(name);
-  if (found == places_.end()) return tensors_.at(name).to(at::kFloat);
-  const auto& group = groups_[found->second.first];
-  const auto& slice = group.slices[found->second.second];
-  return group.master.narrow(0, slice.first, slice.count).view(slice.shape);
+Tensor Parameters::whole(size_t group, const Tensor& part) const {
+  return (is_shared_ ? ranks_->all_gather(part) : part).narrow(0, 0, groups_.at(group).count);
+}
+
+Tensor Parameters::part(size_t group, const Tensor& whole) const {
+  if (!is_shared_) return whole;
+  const int64_t each = groups_.at(group).values.numel() / ranks_->size();
+  const Tensor all = at::constant_pad_nd(whole, {0, each * ranks_->size() - whole.numel()});  // [P]
+  return all.narrow(0, ranks_->rank() * each, each).clone();
+}
+
+std::map<std::string, Tensor> Parameters::masters() const {
+  std::map<std::string, Tensor> out;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Tensor all = whole(g, groups_[g].master);  // [count]
+    for (const auto& slice : groups_[g].slices) out[slice.name] = all.narrow(0, slice.first, slice.count).view(slice.shape);
+  }
+  return out;
+}
+
+void Parameters::set_masters(const std::map<std::string, Tensor>& values) {
+  if (values.empty()) return;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Tensor all = whole(g, groups_[g].master).clone();  // [count]
+    for (const auto& slice : groups_[g].slices)
+      if (const auto found = values.find(slice.name); found != values.end())
+        all.narrow(0, slice.first, slice.count).copy_(found->second.reshape(-1));
+    groups_[g].master.copy_(part(g, all));
+  }
+  publish();
 }
 
 void Parameters::clear_gradients() {
@@ -95,7 +127,7 @@ void Parameters::clear_gradients() {
 
 void Parameters::accumulate(bool is_first, double share) {
   for (auto& group : groups_) {
-    if (!group.sum.defined()) group.sum = at::zeros_like(group.master);
+    if (!group.sum.defined()) group.sum = at::zeros_like(group.values, group.master.options());
     if (is_first) group.sum.zero_();
     group.sum.add_(group.grads, share);
   }
@@ -106,25 +138,48 @@ Tensor Parameters::gradient(size_t group) const {
   return g.sum.defined() ? g.sum : g.grads.to(g.master.scalar_type());
 }
 
-Tensor Parameters::gradient_norm() const {
+std::vector<Tensor> Parameters::summed_gradients() const {
+  std::vector<Tensor> out;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const Tensor own = gradient(g);  // [P]
+    if (is_shared_) {
+      out.push_back(ranks_->reduce_scatter(own));  // [P/R]
+    } else {
+      ranks_->all_reduce(own);
+      out.push_back(own);
+    }
+  }
+  return out;
+}
+
+Tensor Parameters::norm(const std::vector<Tensor>& gradients) const {
   std::vector<Tensor> norms;
-  for (size_t g = 0; g < groups_.size(); ++g) norms.push_back(gradient(g).norm());
-  return at::stack(norms).norm();
+  for (const auto& gradient : gradients) norms.push_back(gradient.norm());
+  const Tensor own = at::stack(norms).norm();  // []
+  if (!is_shared_) return own;
+  const Tensor squares = own.square();  // []
+  ranks_->all_reduce(squares);
+  return squares.sqrt();
 }
 
 void Parameters::publish() {
-  for (auto& group : groups_)
-    if (!group.values.is_same(group.master)) group.values.copy_(group.master);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    auto& group = groups_[g];
+    const bool is_same = group.values.scalar_type() == group.master.scalar_type();
+    if (is_shared_) group.values.copy_(ranks_->all_gather(is_same ? group.master : group.master.to(group.values.scalar_type())));
+    else if (!is_same) group.values.copy_(group.master);
+  }
 }
 
 Checkpoint Parameters::checkpoint(const Checkpoint& original) const {
   Checkpoint out;
   out.config = original.config, out.tokenizer = original.tokenizer;
   out.config.interleaved_rotary = false, out.config.storage = "F32";
+  const auto trained = masters();
   for (const auto& [name, stored] : original.tensors) {
-    const bool is_trained = places_.contains(name);  // what is frozen may be rounded here: the file's own values are kept
-    out.tensors[name] =
-        in_memory(is_trained ? master(name).to(at::kCPU, at::kFloat).contiguous().clone() : expanded(original, name, stored));
+    const auto found = trained.find(name);  // what is frozen may be rounded here: the file's own values are kept
+    out.tensors[name] = in_memory(found != trained.end() ? found->second.to(at::kCPU, at::kFloat).contiguous().clone()
+                                                         : expanded(original, name, stored));
   }
   return out;
 }

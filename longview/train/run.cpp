@@ -9,6 +9,8 @@
 namespace longview {
 namespace {
 
+int64_t rows(const RunConfig& config, int64_t length) { return std::max<int64_t>(1, config.tokens / length); }
+
 std::vector<double> gates_of(const Transformer& model) {
   std::vector<double> out;
   for (int64_t layer = 0; layer < model.config().layers; ++layer)
@@ -39,7 +41,7 @@ class Run {
   }
 
   RunOutcome run() {
-    while (trainer_.done() < steps_ && !hooks_.stop()) one_step();
+    while (trainer_.done() < steps_ && !trainer_.ranks().any(hooks_.stop())) one_step();
     save();
     return {trainer_.done(), trainer_.done() == steps_, saved_training_path(out_, saved_step_)};
   }
@@ -56,8 +58,7 @@ class Run {
     const bool is_short_one = is_short(trainer_.done() + 1);
     const int64_t length = is_short_one ? curriculum_.first().length : stage.length;
     if (stage.segment > 0 && stage.segment != trainer_.segment()) trainer_.set_segment(stage.segment);
-    const BatchShape shape{std::max<int64_t>(1, c.tokens / length), length, trainer_.segment(),
-                           is_short_one ? 1.0 : static_cast<double>(stage.repeats)};
+    const BatchShape shape{rows(c, length), length, trainer_.segment(), is_short_one ? 1.0 : static_cast<double>(stage.repeats)};
     const StepResult result = trainer_.step([&] { return source_.next(shape); });
     if (!result.bad.empty())
       fail("[train] step {}: {} is not finite, the first that went bad; {}", trainer_.done() + 1, result.bad, last_good());
@@ -128,6 +129,10 @@ class Run {
     const BatchShape shape{std::max<int64_t>(1, c.tokens / length), length, segment > 0 ? segment : trainer_.segment(), 1};
     Validation out = validated(trainer_, *hooks_.validation, shape, c.validation_batches);
     LV_CHECK(std::isfinite(out.loss), "[train] step {}: the validation loss is not finite; {}", trainer_.done(), last_good());
+    const Tensor mean = at::full({1}, out.loss / static_cast<double>(trainer_.ranks().size()),
+                                 at::TensorOptions(trainer_.device()).dtype(at::kDouble));
+    trainer_.ranks().all_reduce(mean);  // rounding must not let the ranks differ in which checkpoint is the best
+    out.loss = mean.item<double>();
     hooks_.say(fmt::format("step {}: validation {:.4f}", trainer_.done(), out.loss));
     if (!best_ || out.loss < *best_) best_ = out.loss, best_step_ = trainer_.done();
     return out;
@@ -142,6 +147,7 @@ class Run {
     if (best_) rest["best"] = *best_, rest["best_step"] = best_step_;
     save_training(saved_training_path(out_, trainer_.done()), trainer_, rest);
     saved_step_ = trainer_.done();
+    if (trainer_.ranks().rank() > 0) return;
     auto all = saved_trainings(out_);
     if (best_step_ > 0) all.erase(best_step_);
     while (static_cast<int64_t>(all.size()) > std::max<int64_t>(1, c.keep)) {
@@ -197,6 +203,8 @@ RunOutcome run_training(Trainer& trainer, Source& source, Curriculum curriculum,
                         const std::filesystem::path& out, const Json& rest, const RunHooks& hooks) {
   LV_CHECK(config.tokens >= 1 && config.log_every >= 1, "[run] tokens and log_every must be at least 1; got {} and {}",
            config.tokens, config.log_every);
+  for (const auto& stage : curriculum.stages())
+    trainer.check_shape(rows(config, stage.length), stage.length, stage.segment > 0 ? stage.segment : trainer.segment());
   Run run(trainer, source, std::move(curriculum), config, steps, out, hooks);
   run.take_up(rest);
   return run.run();

@@ -16,6 +16,7 @@ struct RunConfig {
   std::string steer;       // kinds of answers that stages wait for, by name, separated by ';'; "": all
   double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
   uint64_t seed = 0;
+  double timeout = 1800;
   void fields(auto&& field) {
     field("tokens", tokens, "tokens a batch: rows follow from the stage's length");
     field("save_every", save_every, "steps between checkpoints; 0: only at the end");
@@ -27,6 +28,7 @@ struct RunConfig {
     field("steer", steer, "kinds of answers that a stage's `until` counts, separated by ;; nothing: all that are not text");
     field("short_share", short_share, "share of the steps after the first stage that have its length");
     field("seed", seed, "of weights and data");
+    field("timeout", timeout, "seconds that a rank waits for the others before it gives up");
   }
 };
 
@@ -59,7 +61,7 @@ struct Record {
 struct RunHooks {
   std::function<void(const Record&)> record = [](const Record&) {};
   std::function<void(const std::string&)> say = [](const std::string&) {};
-  std::function<bool()> stop = [] { return false; };  // asked after each step
+  std::function<bool()> stop = [] { return false; };  // asked after each step; where one rank says so all stop
   Source* validation = nullptr;                       // what to validate on; none
   std::optional<double> peak_operations{};            // of the device, a second
 };

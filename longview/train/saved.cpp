@@ -22,12 +22,16 @@ const std::vector<std::pair<at::ScalarType, std::string>>& types() {
 }  // namespace
 
 void save_training(const fs::path& folder, const Trainer& trainer, const Json& rest) {
+  const Checkpoint weights = trainer.weights();
+  const auto adapter = trainer.adapter();
+  const auto tensors = trainer.rest();
+  if (trainer.ranks().rank() > 0) return trainer.ranks().barrier();
   AtomicFolder out(folder);
-  export_hugging_face(trainer.weights(), out / "model", {});
-  if (const auto adapter = trainer.adapter()) write_adapter(out / "adapter", *adapter);
+  export_hugging_face(weights, out / "model", {});
+  if (adapter) write_adapter(out / "adapter", *adapter);
   Safetensors file;
   std::vector<Tensor> held;
-  for (const auto& [name, rest_tensor] : trainer.rest()) {
+  for (const auto& [name, rest_tensor] : tensors) {
     const Tensor tensor = rest_tensor;
     held.push_back(tensor.contiguous());
     const auto type = std::find_if(types().begin(), types().end(), [&](const auto& t) { return t.first == tensor.scalar_type(); });
@@ -41,6 +45,7 @@ void save_training(const fs::path& folder, const Trainer& trainer, const Json& r
   all["step"] = trainer.done();
   write_file(out / kRest, all.dump(1) + "\n");
   out.commit();
+  trainer.ranks().barrier();
 }
 
 SavedTraining load_training(const fs::path& folder) {

@@ -11,7 +11,7 @@
 
 namespace longview {
 
-/// Written as a whole or not at all.
+/// Written as a whole or not at all, by rank 0; all ranks must call it, and return when it is there.
 void save_training(const std::filesystem::path& folder, const Trainer& trainer, const Json& rest);
 
 /// What a folder written by save_training holds besides the model.

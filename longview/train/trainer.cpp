@@ -29,13 +29,16 @@ at::ScalarType type_of(const std::string& precision, at::Device device) {
   return at::kBFloat16;
 }
 
-ParameterOptions options_of(const TrainerConfig& c, at::Device device) {
+ParameterOptions options_of(const TrainerConfig& c, at::Device device, const std::shared_ptr<Communicator>& ranks) {
+  LV_CHECK(c.shard == "none" || c.shard == "optimizer", "[train] shard must be none or optimizer; got '{}'", c.shard);
   ParameterOptions out{.device = device,
                        .type = type_of(c.precision, device),
                        .decay = c.decay,
                        .gate_rate = c.gate_rate,
                        .frozen = parts_of(c.frozen),
-                       .trained = parts_of(c.trained)};
+                       .trained = parts_of(c.trained),
+                       .ranks = ranks,
+                       .is_shared = c.shard == "optimizer"};
   if (c.lora > 0) out.frozen = {"*"}, out.trained.emplace_back(".lora_");
   return out;
 }
@@ -71,15 +74,16 @@ struct Trainer::Scored {
   kernels::CrossEntropy loss;
   Tensor kind;  // int64 [n] of the scored targets; undefined: none
   Tensor rows;  // int64 [n] where they are in the batch's rows, one after the other
-  int64_t tokens = 0;
 };
 
-Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device)
+Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device,
+                 const std::shared_ptr<Communicator>& ranks)
     : original_(with_methods(checkpoint, config.position, config.attention)),
       config_(config),
       schedule_(schedule),
       device_(device),
-      parameters_(with_adapters(original_, config), options_of(config, device)),
+      split_(split_ranks(ranks, config.sequence_ranks)),
+      parameters_(with_adapters(original_, config), options_of(config, device, ranks)),
       model_(original_.config, parameters_.tensors(), config.lora > 0 ? alpha_of(config) / static_cast<double>(config.lora) : 1),
       method_(model_.method("", "")),
       optimizer_(make_optimizer(config.optimizer)) {
@@ -87,9 +91,10 @@ Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, cons
   LV_CHECK(config.steps >= 1 && config.accumulate >= 1, "[train] steps and accumulate must be at least 1; got {} and {}",
            config.steps, config.accumulate);
   LV_CHECK(config.clip >= 0, "[train] clip must not be negative; got {}", config.clip);
+  check_ranks();
 }
 
-Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
+Segment Trainer::segment_of(const Batch& batch, const Split& split, int64_t first) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
   LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
            "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
@@ -98,25 +103,54 @@ Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
   // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
   if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
   else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
+  if (split.token_parts() > 1) segment.spread = split.text.get();
   return segment;
 }
 
-Trainer::Scored Trainer::forward(const Batch& batch) const {
+void Trainer::check_ranks() const {
+  LV_CHECK(!parameters_.is_shared() || optimizer_->is_elementwise(),
+           "[train] shard = optimizer cuts the parameters anywhere between the ranks; {} needs whole matrices: take adamw, or "
+           "shard = none",
+           parse_setting(config_.optimizer).name);
+  if (split_.token_parts() == 1) return;
+  Setting setting = parse_setting(method_.attention->setting);
+  LV_CHECK(setting.name == "infini",
+           "[train] sequence_ranks = {} spreads a text's segments of infini over ranks; {} looks back at tokens "
+           "that other ranks have: take infini, or sequence_ranks = 1",
+           split_.token_parts(), setting.name);
+  const auto is = [&](const char* key, const char* value) {
+    LV_CHECK(setting.values[key] == value,
+             "[train] sequence_ranks = {} needs infini with {} = {}: a rank knows of the others' parts what "
+             "is in the memory; got '{}'",
+             split_.token_parts(), key, *value == '\0' ? "nothing (all layers)" : value, setting.values[key]);
+  };
+  is("rule", "linear"), is("memory", "on"), is("sinks", "0"), is("overlap", "0"), is("layers", "");
+}
+
+Trainer::Scored Trainer::forward(const Batch& whole, const Split& split) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
+  LV_CHECK((whole.targets >= 0).any().item<bool>(), "[train] a batch has nothing to predict");
+  const Batch batch = own_part(whole, split, segment());
   const Tensor rows = (batch.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n]
-  LV_CHECK(rows.numel() > 0, "[train] a batch has nothing to predict");
-  const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
+  const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);      // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
   if (!batch.continues) state_ = {};
-  const Segment segment = segment_of(batch, state_.seen());
+  const Segment segment = segment_of(batch, split, state_.seen());
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
   state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
   const Tensor& head = parameters_.tensors().at(model_.config().tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
-  Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, rows, batch.ids.numel()};
+  Scored scored;
+  scored.rows = rows;
+  if (rows.numel() > 0) {
+    scored.loss = kernels::cross_entropy(hidden, head, there(targets), there(share));
+  } else {  // the targets are other ranks'; what this one's memory gives them has gradients
+    const auto wide = head.options().dtype(head.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
+    scored.loss = {out.hidden.sum().to(wide.dtype()) * 0, at::empty({0}, wide), at::empty({0}, wide.dtype(at::kBool))};
+  }
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
 }
@@ -134,37 +168,54 @@ StepResult Trainer::step(const std::function<Batch()>& next) {
   for (int64_t n = 0; n < config_.accumulate; ++n) {
     parameters_.clear_gradients();
     read.emplace_back(next(), state_);
-    const Scored scored = forward(read.back().first);
+    const Batch& batch = read.back().first;
+    const Scored scored = forward(batch, split_);
     torch::autograd::backward({scored.loss.loss}, {});
     if (config_.accumulate > 1) parameters_.accumulate(n == 0, 1.0 / static_cast<double>(config_.accumulate));
+    result.tokens += batch.ids.numel(), result.targets += (batch.targets >= 0).sum().item<int64_t>();
     const Tensor loss = scored.loss.loss.detach() / static_cast<double>(config_.accumulate);
     result.loss = n == 0 ? loss : result.loss + loss;
-    result.tokens += scored.tokens, result.targets += scored.rows.numel();
     if (!scored.kind.defined()) continue;
-    const Tensor scored_of = at::bincount(scored.kind, {}, 16).to(at::kFloat);                               // [K]
-    const Tensor right_of = at::bincount(scored.kind, scored.loss.right.to(at::kFloat), 16).to(at::kFloat);  // [K]
+    const int64_t K = std::max<int64_t>(16, batch.kind.max().item<int64_t>() + 1);
+    const Tensor scored_of = at::bincount(scored.kind, {}, K).to(at::kFloat);                               // [K]
+    const Tensor right_of = at::bincount(scored.kind, scored.loss.right.to(at::kFloat), K).to(at::kFloat);  // [K]
     result.scored = result.scored.defined() ? result.scored + scored_of : scored_of;
     result.right = result.right.defined() ? result.right + right_of : right_of;
   }
   const c10::NoGradGuard no_gradients;
-  result.gradient_norm = parameters_.gradient_norm();
+  sum_over_ranks(result);
+  const auto gradients = parameters_.summed_gradients();
+  result.gradient_norm = parameters_.norm(gradients);
   // One wait for the device a step: what is bad must not reach the weights, or nobody could tell where it began.
   if (!std::isfinite(result.gradient_norm.item<double>())) {
     for (auto& [batch, before] : read)
-      if (result.bad.empty()) result.bad = bad_output(batch, std::move(before));
+      if (result.bad.empty() && split_.token_parts() == 1)
+        result.bad = bad_output(own_part(batch, split_, segment()), std::move(before));
     if (result.bad.empty()) result.bad = first_bad_gradient(parameters_);
-    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite)";
+    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite on this rank)";
     return result;
   }
   ++done_;
   for (size_t g = 0; g < parameters_.groups().size(); ++g) {
-    Tensor gradient = parameters_.gradient(g);
+    Tensor gradient = gradients[g];
     if (config_.clip > 0) gradient = gradient * (config_.clip / (result.gradient_norm + 1e-6)).clamp_max(1);
     auto& group = parameters_.groups()[g];
     optimizer_->step(group, gradient, result.rate * group.rate, done_);
   }
   parameters_.publish();
   return result;
+}
+
+void Trainer::sum_over_ranks(StepResult& result) const {
+  if (split_.is_whole()) return;
+  std::vector<Tensor> parts{result.loss.view(1)};
+  if (result.scored.defined()) parts.push_back(result.right.to(result.loss)), parts.push_back(result.scored.to(result.loss));
+  const Tensor all = at::cat(parts);  // [1+2K]
+  split_.all->all_reduce(all);
+  result.loss = all[0];
+  if (!result.scored.defined()) return;
+  const int64_t K = result.scored.numel();
+  result.right = all.narrow(0, 1, K).to(at::kFloat), result.scored = all.narrow(0, 1 + K, K).to(at::kFloat);  // [K]
 }
 
 int64_t Trainer::segment() const {
@@ -184,24 +235,35 @@ void Trainer::set_segment(int64_t tokens) {
 
 std::string Trainer::bad_output(const Batch& batch, ModelState before) const {
   if (!batch.continues) before = {};
-  return first_bad_output(model_, parameters_, method_, segment_of(batch, before.seen()), before);
+  return first_bad_output(model_, parameters_, method_, segment_of(batch, split_, before.seen()), before);
 }
 
 TargetScores Trainer::score(const Batch& batch) const {
   const c10::NoGradGuard no_gradients;
+  static const Split whole{one_rank(), one_rank()};
   const ModelState kept = std::exchange(state_, {});
-  const Scored scored = forward(batch);
+  const Scored scored = forward(batch, whole);  // on every rank: few batches, and numbers by place in the row
   state_ = kept;
   return {scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(batch.ids.size(1)), scored.kind};
 }
+
+namespace {
+
+/// The group that a tensor of the optimiser is beside: "matrices.m" is of the matrices.
+size_t group_of(const Parameters& parameters, const std::string& name) {
+  for (size_t g = 0; g < parameters.groups().size(); ++g)
+    if (name.starts_with(parameters.groups()[g].name + ".")) return g;
+  fail("[train] '{}' is not of a group of parameters: was it written with another optimizer, or other frozen ones?", name);
+}
+
+}  // namespace
 
 std::optional<Adapter> Trainer::adapter() const {
   if (config_.lora == 0) return std::nullopt;
   const ModelConfig& c = original_.config;
   Adapter out{alpha_of(config_), c.name, c.position, c.attention, c.memory_gate, {}};
-  for (const auto& group : parameters_.groups())
-    for (const auto& slice : group.slices)
-      out.tensors[slice.name] = in_memory(parameters_.master(slice.name).to(at::kCPU, at::kFloat).contiguous().clone());
+  for (const auto& [name, value] : parameters_.masters())
+    out.tensors[name] = in_memory(value.to(at::kCPU, at::kFloat).contiguous().clone());
   return out;
 }
 
@@ -213,13 +275,14 @@ Checkpoint Trainer::weights() const {
 std::map<std::string, Tensor> Trainer::rest() const {
   std::map<std::string, Tensor> out;
   if (config_.lora > 0)  // the model in a checkpoint has them in its weights, and they cannot be had back from there
-    for (const auto& group : parameters_.groups())
-      for (const auto& slice : group.slices)
-        out["trained." + slice.name] = parameters_.master(slice.name).to(at::kCPU).contiguous();
-  for (const auto& [name, tensor] : optimizer_->state) out["optimizer." + name] = tensor.to(at::kCPU);
+    for (const auto& [name, value] : parameters_.masters()) out["trained." + name] = value.to(at::kCPU).contiguous();
+  for (const auto& [name, tensor] : optimizer_->state) {
+    const Tensor whole = parameters_.is_shared() ? parameters_.whole(group_of(parameters_, name), tensor) : tensor;
+    out["optimizer." + name] = whole.to(at::kCPU);
+  }
   for (size_t layer = 0; layer < state_.layers.size(); ++layer)
     for (const auto& [name, tensor] : state_.layers[layer].tensors)
-      out[fmt::format("state.{}.{}", layer, name)] = tensor.to(at::kCPU);
+      out[fmt::format("state.{}.{}", layer, name)] = of_all_rows(tensor, split_).to(at::kCPU);
   if (!state_.layers.empty()) out["state.seen"] = at::full({1}, state_.seen(), at::kLong);
   return out;
 }
@@ -230,14 +293,19 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
   const auto seen = rest.find("state.seen");
   if (seen != rest.end()) state_.layers.resize(static_cast<size_t>(model_.config().layers));
   for (auto& layer : state_.layers) layer.seen = seen->second.item<int64_t>();
+  std::map<std::string, Tensor> trained;
   for (const auto& [name, tensor] : rest) {
-    if (name.starts_with("trained.")) parameters_.master(name.substr(8)).copy_(tensor);
-    if (name.starts_with("optimizer.")) optimizer_->state[name.substr(10)] = tensor.to(device_);
+    if (name.starts_with("trained.")) trained[name.substr(8)] = tensor;
+    if (name.starts_with("optimizer.")) {
+      const std::string own = name.substr(10);
+      optimizer_->state[own] =
+          (parameters_.is_shared() ? parameters_.part(group_of(parameters_, own), tensor) : tensor).to(device_);
+    }
     if (!name.starts_with("state.") || name == "state.seen") continue;
     const size_t dot = name.find('.', 6);
-    state_.layers.at(std::stoul(name.substr(6, dot - 6))).tensors[name.substr(dot + 1)] = tensor.to(device_);
+    state_.layers.at(std::stoul(name.substr(6, dot - 6))).tensors[name.substr(dot + 1)] = of_own_rows(tensor, split_).to(device_);
   }
-  parameters_.publish();
+  parameters_.set_masters(trained);
 }
 
 }  // namespace longview

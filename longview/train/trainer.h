@@ -6,6 +6,7 @@
 #include "longview/segment/batch.h"
 #include "longview/train/optimizer.h"
 #include "longview/train/schedule.h"
+#include "longview/train/split.h"
 
 namespace longview {
 
@@ -22,6 +23,8 @@ struct TrainerConfig {
   double lora_alpha = 0;
   std::string lora_targets = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj";
   std::string position, attention;
+  std::string shard = "none";
+  int64_t sequence_ranks = 1;
   void fields(auto&& field) {
     field("steps", steps, "steps of the optimiser");
     field("clip", clip, "largest l2 norm of the gradient; 0: any");
@@ -38,10 +41,12 @@ struct TrainerConfig {
     field("lora_targets", lora_targets, "parts of names of the matrices that get one, separated by commas");
     field("position", position, "position method that becomes the model's own; nothing: what it has");
     field("attention", attention, "attention method that becomes the model's own; nothing: what it has");
+    field("shard", shard, "what the ranks share: none, or optimizer (its state and the f32 weights; ZeRO-1)");
+    field("sequence_ranks", sequence_ranks, "ranks that one text is spread over, for infini layers; the rest share a batch's rows");
   }
 };
 
-/// What a step did. Tensors are on the device: reading one waits for it.
+/// What a step did, on all ranks together. Tensors are on the device: reading one waits for it.
 struct StepResult {
   Tensor loss;           // f32 []
   Tensor gradient_norm;  // f32 [], before clipping
@@ -61,13 +66,17 @@ struct TargetScores {
 
 class Trainer {
  public:
-  Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device);
+  /// Several ranks make the same trainer and call the same functions together; each gives the whole batch and computes its part of it.
+  Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device,
+          const std::shared_ptr<Communicator>& ranks = one_rank());
 
   /// Step number `done()` + 1, from `config.accumulate` batches.
   StepResult step(const std::function<Batch()>& next);
   TargetScores score(const Batch& batch) const;
   /// Mean nats of a batch's targets, [] without gradients.
   Tensor evaluate(const Batch& batch) const { return score(batch).nll.mean(); }
+  /// Throws where the ranks cannot share batches of B rows of T tokens in segments of N.
+  void check_shape(int64_t B, int64_t T, int64_t N) const { check_split(split_, B, T, N); }
 
   /// Tokens that its memory writes together, 0 without a memory; and another number from now on.
   int64_t segment() const;
@@ -80,8 +89,10 @@ class Trainer {
   at::Device device() const { return device_; }
   /// Of products.
   at::ScalarType type() const { return parameters_.tensors().at("model.layers.0.self_attn.q_proj.weight").scalar_type(); }
+  Communicator& ranks() const { return *split_.all; }
 
-  /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step.
+  /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step. Whole on every rank, so that
+  /// any number of ranks can go on with them; all ranks must call these.
   Checkpoint weights() const;
   /// Where adapters are trained: them, and all else that is.
   std::optional<Adapter> adapter() const;
@@ -91,14 +102,17 @@ class Trainer {
  private:
   struct Scored;
   bool knows_documents() const;
-  Segment segment_of(const Batch& batch, int64_t first) const;
-  Scored forward(const Batch& batch) const;
+  Segment segment_of(const Batch& batch, const Split& split, int64_t first) const;
+  Scored forward(const Batch& batch, const Split& split) const;
   std::string bad_output(const Batch& batch, ModelState before) const;
+  void check_ranks() const;
+  void sum_over_ranks(StepResult& result) const;
 
   Checkpoint original_;
   TrainerConfig config_;
   ScheduleConfig schedule_;
   at::Device device_;
+  Split split_;
   Parameters parameters_;
   Transformer model_;
   Method method_;

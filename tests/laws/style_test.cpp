@@ -15,9 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::map<std::string, int> kRanks = {{"base", 0},    {"text", 1},     {"report", 1},    {"checkpoint", 2}, {"segment", 2},
-                                           {"kernels", 2}, {"position", 3}, {"attention", 3}, {"model", 4},      {"train", 5},
-                                           {"infer", 5},   {"eval", 5},     {"serve", 6}};
+const std::map<std::string, int> kRanks = {{"base", 0},    {"text", 1},    {"report", 1},   {"parallel", 1},  {"checkpoint", 2},
+                                           {"segment", 2}, {"kernels", 2}, {"position", 3}, {"attention", 3}, {"model", 4},
+                                           {"train", 5},   {"infer", 5},   {"eval", 5},     {"serve", 6}};
 
 struct Source {
   std::string path;  // from the root of the tree: "longview/base/file.cpp"

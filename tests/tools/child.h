@@ -31,22 +31,28 @@ struct Ended {
   Json json() const { return parse_json(out, "standard output"); }
 };
 
-/// A child that runs `longview WORDS...` with `input` on standard input. Files it writes end at `file_limit` bytes: a full disk.
+/// A child that runs `longview WORDS...` with `input` on standard input. Files it writes end at `file_limit` bytes: a full disk. Its
+/// environment is this process's and `variables`, "NAME=VALUE".
 class Child {
  public:
-  explicit Child(const Words& words, const std::string& input = "", rlim_t file_limit = RLIM_INFINITY) {
+  explicit Child(const Words& words, const std::string& input = "", rlim_t file_limit = RLIM_INFINITY,
+                 const Words& variables = {}) {
     int in[2], out[2], err[2];
     if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) throw Error("no pipes");
     std::vector<char*> arguments{const_cast<char*>(LONGVIEW_PROGRAM)};
     for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
+    std::vector<char*> environment;
+    for (char** variable = environ; *variable != nullptr; ++variable) environment.push_back(*variable);
+    for (const auto& variable : variables) environment.push_back(const_cast<char*>(variable.c_str()));
+    environment.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
       ::dup2(in[0], 0), ::dup2(out[1], 1), ::dup2(err[1], 2);
       ::signal(SIGXFSZ, SIG_IGN);
       const rlimit limit{file_limit, file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
-      ::execv(LONGVIEW_PROGRAM, arguments.data());
+      ::execve(LONGVIEW_PROGRAM, arguments.data(), environment.data());
       ::_exit(127);
     }
     ::close(in[0]), ::close(out[1]), ::close(err[1]);
