@@ -120,6 +120,16 @@ std::shared_ptr<Communicator> ranks_of(const Launch& launch, double timeout, at:
   return device.is_cpu() || launch.size == 1 ? ranks : connect_nccl(ranks, device);
 }
 
+/// Ranks that were given different things would wait for each other for ever.
+void check_alike(const TrainingPlan& plan, const TrainCommand& command, Communicator& ranks) {
+  const std::string all = toml_text(plan.tables, kSeveral) + command.from + command.out + (command.is_resuming ? " resumed" : "");
+  const auto own = static_cast<int64_t>(std::hash<std::string>()(all));
+  const Tensor first = at::full({1}, own, at::kLong);  // [1]
+  ranks.broadcast(first);
+  LV_CHECK(!ranks.any(first.item<int64_t>() != own),
+           "[train] the ranks were not given the same configuration and options: every rank needs the same file, folder and --set");
+}
+
 void train(TrainCommand command, const Launch& launch) {
   const c10::InferenceMode training(false);                         // other commands make no gradients
   if (launch.rank > 0) command.quiet = true, command.json.clear();  // one rank speaks for all
@@ -133,7 +143,7 @@ void train(TrainCommand command, const Launch& launch) {
   LV_CHECK(saved.empty() || command.is_resuming || command.is_replacing,
            "[train] '{}' has a training of {} steps: --resume goes on with it, --force begins anew", out.string(),
            saved.rbegin()->first);
-  ranks->barrier();  // all have looked before anything changes
+  check_alike(plan, command, *ranks);  // and all have looked before anything changes
   if (command.is_replacing && !command.is_resuming && launch.rank == 0)
     for (const auto& [step, folder] : saved) fs::remove_all(folder);
   LV_CHECK(!command.is_resuming || !saved.empty(), "[train] there is no training in '{}' to go on with", out.string());

@@ -60,11 +60,11 @@ TEST(InfiniSpread, IsTheWholeText) {
     SCOPED_TRACE(c.name);
     const Outcome whole = computed(operands(c), 0, T, c.read, nullptr);
     for (const int64_t size : {2, 4})
-      testing::expect_none(testing::on_ranks(size, [&](Communicator& ranks) {
-        const int64_t count = T / size, first = ranks.rank() * count;
-        const Outcome part = computed(operands(c), first, count, c.read, &ranks);
+      testing::expect_none(testing::on_ranks(size, [&](const auto& ranks) {
+        const int64_t count = T / size, first = ranks->rank() * count;
+        const Outcome part = computed(operands(c), first, count, c.read, ranks.get());
         const auto expect_same = [&](const char* what, const Tensor& a, const Tensor& b) {
-          EXPECT_LT((a - b).abs().max().item<double>(), 1e-12) << what << " on rank " << ranks.rank() << " of " << size;
+          EXPECT_LT((a - b).abs().max().item<double>(), 1e-12) << what << " on rank " << ranks->rank() << " of " << size;
         };
         expect_same("out", part.out, whole.out.narrow(2, first, count));
         expect_same("q", part.q, whole.q.narrow(2, first, count));

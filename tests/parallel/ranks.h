@@ -11,7 +11,8 @@
 namespace longview::testing {
 
 /// Runs `body` on every rank; what each threw, "" where nothing.
-inline std::vector<std::string> on_ranks(int64_t size, const std::function<void(Communicator&)>& body, double timeout = 60) {
+inline std::vector<std::string> on_ranks(int64_t size, const std::function<void(const std::shared_ptr<Communicator>&)>& body,
+                                         double timeout = 60) {
   Launch launch;
   launch.size = launch.local_size = size, launch.port = free_port();
   std::vector<std::string> errors(static_cast<size_t>(size));
@@ -21,7 +22,7 @@ inline std::vector<std::string> on_ranks(int64_t size, const std::function<void(
       try {
         Launch own = launch;
         own.rank = own.local_rank = rank;
-        body(*connect_sockets(own, timeout));
+        body(connect_sockets(own, timeout));
       } catch (const std::exception& error) {
         errors[static_cast<size_t>(rank)] = error.what();
       }

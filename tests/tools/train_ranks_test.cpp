@@ -175,6 +175,31 @@ TEST_F(ProgramTrainRanks, AStopOnOneStopsAll) {
   EXPECT_TRUE(fs::exists(fs::path(at("out")) / fmt::format("checkpoint-{:06}", step)));
 }
 
+TEST_F(ProgramTrainRanks, AreGivenTheSame) {
+  const int64_t port = free_port();
+  std::vector<std::unique_ptr<Child>> children;
+  for (int rank = 0; rank < 2; ++rank)
+    children.push_back(std::make_unique<Child>(words("out", {"--set", fmt::format("train.clip={}", rank + 1)}), "", RLIM_INFINITY,
+                                               variables(Launcher::torchrun, rank, 2, port)));
+  for (const auto& one : ended(std::move(children))) {
+    EXPECT_EQ(one.status, 1);
+    EXPECT_NE(one.err.find("not given the same configuration"), std::string::npos) << one.err;
+  }
+}
+
+/// Open MPI's launcher, where it is installed: through its library, and through sockets.
+TEST_F(ProgramTrainRanks, StartUnderMpirun) {
+  if (std::system("command -v mpirun >/dev/null") != 0) GTEST_SKIP() << "mpirun is not installed (Debian's openmpi-bin)";
+  ASSERT_EQ(run(words("one")).status, 0);
+  for (const std::string way : {"mpi", "sockets"}) {
+    std::string line = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 LONGVIEW_RANKS=" + way +
+                       " mpirun --oversubscribe -n 2 " LONGVIEW_PROGRAM;
+    for (const auto& word : words(way, kShared)) line += " '" + word + "'";
+    EXPECT_EQ(std::system((line + " >" + at("said") + " 2>&1").c_str()), 0) << read_text(at("said"));
+    expect_close("one", way);
+  }
+}
+
 TEST_F(ProgramTrainRanks, SayWhatTheyCannotShare) {
   const auto error = [&](int size, const Words& settings, const std::string& attention = "infini:segment=16") {
     const auto all = ended(started(size, words("out", settings, attention)));
