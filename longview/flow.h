@@ -14,12 +14,20 @@
 
 namespace longview {
 
+/// Tokens [first, first + count) of a row.
+struct TextSpan {
+  int64_t row = 0, first = 0, count = 0;
+};
+
 /// Ids that a model reads in one call, and where in their text they begin.
 struct Segment {
   Tensor ids;            // int64 [B,T]
   int64_t first = 0;     // position of ids[:,0]
   Tensor write = {};     // f32 [B,T] how often a memory writes each token, in training; undefined: once
   Tensor document = {};  // int64 [B,T] a text's number where a row has several, -1 padding, in training; undefined: one a row
+  std::vector<TextSpan> texts = {};  // the same for methods that do not know `document`: each text is attended to alone
+  Tensor positions =
+      {};  // int64 [T] (CPU), rising: where the tokens stand, for full attention in training; undefined: from first on
 };
 
 /// What one layer carries from segment to segment: named tensors and how many tokens it has seen. A value: copying it forks the

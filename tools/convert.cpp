@@ -1,6 +1,7 @@
 // longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for, or as GGUF;
 // or, with --train-bpe, texts as a tokenizer.
 #include "longview/base/text_format.h"
+#include "longview/checkpoint/adapter.h"
 #include "longview/checkpoint/export.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tools/reading.h"
@@ -13,6 +14,7 @@ struct ConvertCommand : SharedOptions {
   std::string source, out, dtype = "f32";
   std::string infini;  // --add-infini: an attention setting; "": no
   std::string gate = "tanh";
+  std::string adapter;  // --adapter: a folder; "": none
   std::optional<double> beta;
   TokenizerTraining training;  // --train-bpe
   bool is_given_gate = false, is_dropping = false, is_replacing = false;
@@ -32,7 +34,7 @@ BlockType dtype_named(const std::string& name) {
 /// The setting with all its values. It must fit the model, and have a memory that gates could open.
 std::string memory_attention(const std::string& setting, const ModelConfig& config) {
   const auto attention =
-      make_attention(setting, Rotary{config.head_width, config.rope_base, config.trained_length, config.rope_scaling});
+      make_attention(setting, Rotary{config.head_width, config.rope_base, config.trained_length, config.own_position()});
   int64_t values = 0;
   for (int64_t layer = 0; layer < config.layers; ++layer)
     values += attention->at(layer).memory_values(config.kv_heads, config.head_width);
@@ -79,6 +81,7 @@ void convert(const ConvertCommand& command) {
   const BlockType type = dtype_named(command.dtype);
   check_writable("--json", command.json);
   Checkpoint checkpoint = open_checkpoint(find_model(command.source));
+  if (!command.adapter.empty()) checkpoint = merged(checkpoint, read_adapter(command.adapter));
   change_memory(command, checkpoint);
   interrupted();
   std::optional<Progress> progress;
@@ -112,6 +115,9 @@ void add_convert(CLI::App& program) {
   app->add_option("-o,--out,out", command->out, "folder to write, or a file that ends in .gguf")->type_name("OUT");
   app->add_option("--dtype,--type", command->dtype, "f32, bf16 or f16, for a GGUF also q8_0; quantised weights are expanded")
       ->type_name("TYPE");
+  app->add_option("--adapter", command->adapter,
+                  "a LoRA adapter (PEFT's folder, or that of a checkpoint of longview train) to put into the weights")
+      ->type_name("FOLDER");
   app->add_flag("--add-infini{infini}", command->infini,
                 "give every layer the gates of a compressive memory; =SETTING as --attention takes it, infini if none is given");
   app->add_option("--gate", command->gate,

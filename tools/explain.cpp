@@ -55,8 +55,8 @@ std::vector<Value> values_of(const ExplainCommand& command, const Method& method
                      : is_own && stored.values.contains(name) ? "checkpoint, " + key
                                                               : "default"});
   };
-  add("position", method.position->setting, asked == "none" ? "" : asked, asked == "none" ? "" : config.rope_scaling,
-      config.rope_source);
+  add("position", method.position->setting, asked == "none" ? "" : asked, asked == "none" ? "" : config.own_position(),
+      config.position.empty() ? config.rope_source : "longview_position");
   const std::string window = config.sliding_window > 0 ? fmt::format("window:window={}", config.sliding_window) : "";
   add("attention", method.attention->setting, attention, config.attention.empty() ? window : config.attention,
       config.attention.empty() ? "sliding window" : "longview_attention");

@@ -59,10 +59,10 @@ void add_method_options(CLI::App& app, SharedOptions& options) {
 std::string asked_position(const SharedOptions& options, const ModelConfig& config) {
   std::string out = options.position;
   if (options.rope_base) {
-    const bool is_plain = out.empty() ? config.rope_scaling.empty() : out == "none" || parse_setting(out).name == "rope";
+    const bool is_plain = out.empty() ? config.own_position().empty() : out == "none" || parse_setting(out).name == "rope";
     LV_CHECK(is_plain && !options.rope_scale, "[--rope-freq-base] goes with unscaled positions only; got {}",
              options.rope_scale ? "--rope-freq-scale too"
-             : out.empty()      ? "the checkpoint's own " + config.rope_scaling
+             : out.empty()      ? "the checkpoint's own " + config.own_position()
                                 : out);
     LV_CHECK(*options.rope_base > 1, "[--rope-freq-base] must be above 1; got {}", *options.rope_base);
     out =
@@ -109,7 +109,9 @@ std::string bounded_attention(const Transformer& model) {
 }
 
 std::string usual_attention(const Transformer& model, const std::string& position) {
-  const bool is_plain = position.empty() || position == "none" || parse_setting(position).name == "rope";
+  const std::string named =
+      position.empty() ? model.config().position : position;  // a model trained with another than RoPE has its own reach
+  const bool is_plain = named.empty() || named == "none" || parse_setting(named).name == "rope";
   return is_plain ? bounded_attention(model) : model.default_attention();
 }
 

@@ -78,15 +78,22 @@ std::string value_of(const TrainingPlan& plan, const std::string& table, const s
   return value == found->second.front().values.end() ? "" : value->second;
 }
 
+/// "byte", a folder with tokenizer.json (convert --train-bpe writes one), or a model whose tokenizer it is.
+TokenizerSpec tokenizer_of(const std::string& name) {
+  if (name.empty() || name == "byte") return byte_tokenizer_spec();
+  const fs::path file = fs::path(name) / "tokenizer.json", beside = fs::path(name) / "tokenizer_config.json";
+  if (!fs::exists(file) || fs::exists(fs::path(name) / "config.json")) return open_checkpoint(find_model(name)).tokenizer;
+  return tokenizer_from_json(longview::read_text(file), fs::exists(beside) ? longview::read_text(beside) : "", file.string());
+}
+
 /// The model to begin with: a checkpoint of a training, any checkpoint, or a new one.
 Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs::path& resumed) {
-  if (!resumed.empty()) return open_checkpoint(resumed / "model");
   const std::string from = command.from.empty() ? value_of(plan, "model", "from") : command.from;
+  LV_CHECK(resumed.empty() || plan.train.lora == 0 || !from.empty(),
+           "[train] adapters go on beside the model they began with: give --from, as at first");
+  if (!resumed.empty() && plan.train.lora == 0) return open_checkpoint(resumed / "model");
   if (!from.empty()) return open_checkpoint(find_model(from));
-  const std::string tokenizer = value_of(plan, "model", "tokenizer");
-  const TokenizerSpec spec =
-      tokenizer.empty() || tokenizer == "byte" ? byte_tokenizer_spec() : open_checkpoint(find_model(tokenizer)).tokenizer;
-  return fresh_checkpoint(plan.model, spec, plan.run.seed);
+  return fresh_checkpoint(plan.model, tokenizer_of(value_of(plan, "model", "tokenizer")), plan.run.seed);
 }
 
 std::string note_of(const Record& r) {

@@ -29,6 +29,8 @@ class Attention {
   virtual const Attention& at(int64_t /*layer*/) const { return *this; }
   /// The layers of a hybrid, whose position must have the same (Position::hybrid); "": all layers are alike, or no matter.
   virtual std::string hybrid() const { return ""; }
+  /// Whether it keeps the texts of a row apart by Segment::document; any method can by Segment::texts, which takes a call a text.
+  virtual bool knows_documents() const { return false; }
   /// Most tokens the state ever keeps; none: it grows with the text.
   virtual std::optional<int64_t> bound() const = 0;
   /// f32 values of a memory beside those tokens, in a layer of G key heads of width D; while it is written, as many again.

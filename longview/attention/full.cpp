@@ -30,7 +30,20 @@ struct Full final : Attention {
     View all{.k = k, .v = v, .from = std::vector<int64_t>(T, 0), .to = {}, .query = {}};
     for (int64_t i = first; i < length; ++i) all.to.push_back(i + 1), all.query.push_back(i);
     state.seen = length;
+    if (segment.positions.defined()) return {elsewhere(x, std::move(all), position, segment), std::move(state)};
     return {scored(x.q, {all}, position, length), std::move(state)};
+  }
+
+  /// Tokens that do not stand side by side: PoSE, random positions.
+  static Tensor elsewhere(const Qkv& x, View all, const Position& position, const Segment& segment) {
+    Shapes("full")("positions", segment.positions, "T");
+    LV_CHECK(segment.first == 0 && segment.positions.size(0) == x.q.size(2),
+             "[full] positions are for whole rows of as many tokens; got {} for {} tokens from {} on", segment.positions.size(0),
+             x.q.size(2), segment.first);
+    const Tensor places = segment.positions.to(at::kLong).contiguous();  // [T]
+    all.query.assign(places.data_ptr<int64_t>(), places.data_ptr<int64_t>() + places.numel());
+    all.keys = all.query;
+    return scored(x.q, {all}, position, all.query.back() + 1);  // [B,H,T,D]
   }
 };
 

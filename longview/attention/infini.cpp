@@ -101,6 +101,7 @@ struct Infini final : Attention {
     if (others && !others->bound()) return std::nullopt;
     return c.sinks + c.overlap + c.segment;
   }
+  bool knows_documents() const override { return has_memory && c.sinks == 0 && c.overlap == 0; }
   int64_t memory_values(int64_t G, int64_t D) const override {
     return has_memory ? G * kernels::feature_width(D, rules.features) * (D + 1) : 0;
   }
@@ -147,13 +148,27 @@ struct Infini final : Attention {
     kernels::InfiniOperands operands{.q = cut(x.q), .k = cut(x.k), .v = cut(x.v), .gate = x.gate};
     operands.rotation = position.rotation(c.segment, {}, 0, c.segment, x.q.device());
     operands.weight = segment.write, operands.document = segment.document;
-    if (const auto M = state.tensors.find("M"); M != state.tensors.end())
-      operands.memory = {M->second, state.tensors.at("z"),
-                         at::full({x.q.size(0)}, static_cast<double>(segment.first), M->second.options())};
+    if (const auto M = state.tensors.find("M"); M != state.tensors.end()) {
+      const auto n = state.tensors.find("n");  // kept where it is not the number of tokens
+      operands.memory = {
+          M->second, state.tensors.at("z"),
+          n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, static_cast<double>(segment.first), M->second.options())};
+    }
+    if (segment.document.defined()) begin_texts(segment.document, operands.memory, state);
     const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
     const auto out = kernels::infini(operands, {c.segment, rules, empty});
     state.tensors["M"] = out.memory.M, state.tensors["z"] = out.memory.z;
+    if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = out.memory.n;
     return out.out;
+  }
+
+  /// Rows whose first token is of another text than the memory begin with an empty one; `state` keeps whose it is.
+  static void begin_texts(const Tensor& document, Memory& memory, State& state) {
+    if (const auto held = state.tensors.find("document"); held != state.tensors.end() && memory.M.defined()) {
+      const Tensor stays = (held->second == document.select(1, 0)).to(memory.M.scalar_type());  // [B]
+      memory.M = memory.M * stays.view({-1, 1, 1, 1}), memory.z = memory.z * stays.view({-1, 1, 1}), memory.n = memory.n * stays;
+    }
+    state.tensors["document"] = document.select(1, document.size(1) - 1);  // [B]
   }
 
   State rewound(State state, int64_t count) const override {

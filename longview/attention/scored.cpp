@@ -24,12 +24,12 @@ bool follows(const std::vector<int64_t>& places) {
   return true;
 }
 
-kernels::Rotation query_rotation(const Position& position, int64_t length, const Place& place, const std::vector<int64_t>& query,
-                                 at::Device device) {
-  const auto [least, most] = std::minmax_element(query.begin(), query.end());
+kernels::Rotation rotation_at(const Position& position, int64_t length, const Place& place, const std::vector<int64_t>& at_each,
+                              at::Device device) {
+  const auto [least, most] = std::minmax_element(at_each.begin(), at_each.end());
   const auto table = position.rotation(length, place, *least, *most - *least + 1, device);
-  if (follows(query)) return table;
-  const Tensor rows = (longs(query) - *least).to(device, at::kLong, true);    // [T]
+  if (follows(at_each)) return table;
+  const Tensor rows = (longs(at_each) - *least).to(device, at::kLong, true);  // [T]
   return {table.cos.index_select(0, rows), table.sin.index_select(0, rows)};  // [T,M]
 }
 
@@ -42,17 +42,39 @@ kernels::Rotation everywhere(const Position& position, int64_t length, double pl
 
 /// Scores of pair m times exp(decay_m (i - j)), half of it in the queries and half in the keys, both counted from the middle of the
 /// queries: there the powers are small, and those of far keys go to 0 as their scores do.
-void fade(kernels::KeySet& set, const Piece& piece, const std::vector<int64_t>& query, int64_t key, int64_t key_step) {
+void fade(kernels::KeySet& set, const Piece& piece, const std::vector<int64_t>& query, const Tensor& j) {
   const auto like = at::TensorOptions(at::kDouble);
   const Tensor i = at::empty({static_cast<int64_t>(query.size())}, like);  // [Tq]
   for (size_t t = 0; t < query.size(); ++t) i.data_ptr<double>()[t] = piece.query(query[t]);
   const double middle = (i.min() + i.max()).item<double>() / 2;
-  const Tensor j = at::arange(set.k.size(2), like) * static_cast<double>(key_step) + static_cast<double>(key);  // [Tk]
   const auto faded = [&](const kernels::Rotation& rows, const Tensor& distance) {
     const Tensor gain = (distance.unsqueeze(-1) * piece.decay).exp().to(rows.cos.device());  // [T,M]
     return kernels::Rotation{(rows.cos * gain).to(at::kFloat), (rows.sin * gain).to(at::kFloat)};
   };
   set.query = faded(set.query, i - middle), set.key = faded(set.key, middle - j);
+}
+
+/// Positions of a view's keys [first, first + count), int64.
+Tensor key_positions(const View& view, int64_t first, int64_t count) {
+  if (view.distance) return at::zeros({count}, at::kLong);
+  if (view.keys.empty()) return at::arange(view.key + first, view.key + first + count, at::kLong);
+  return longs({view.keys.begin() + first, view.keys.begin() + first + count});
+}
+
+/// Index of the first key that stands at `place` or behind it.
+int64_t index_of(const View& view, int64_t place) {
+  if (view.keys.empty()) return place - view.key;
+  return std::lower_bound(view.keys.begin(), view.keys.end(), place) - view.keys.begin();
+}
+
+Tensor bias_of(const Piece& piece, const std::vector<int64_t>& query, const View& view, int64_t first, int64_t count,
+               const at::TensorOptions& like) {
+  if (view.distance) return piece.bias(query, 0, 1, like).expand({-1, -1, count});  // [H,Tq,Tk]
+  if (view.keys.empty()) return piece.bias(query, view.key + first, count, like);   // [H,Tq,Tk]
+  const auto at_first = static_cast<size_t>(first);
+  const int64_t least = view.keys[at_first], most = view.keys[at_first + static_cast<size_t>(count) - 1];
+  const Tensor columns = (key_positions(view, first, count) - least).to(like.device());  // [Tk]
+  return piece.bias(query, least, most - least + 1, like).index_select(-1, columns);     // [H,Tq,Tk]
 }
 
 /// What the queries of a view reach by one piece, without the keys that nobody reaches; none: nothing.
@@ -66,8 +88,8 @@ std::optional<kernels::KeySet> key_set(const Tensor& q, const View& view, const 
       if (from > 0 || to < 1) set.to[t] = set.from[t];
     } else {
       const auto [from, to] = piece.range(view.query[t]);
-      set.from[t] = std::max(view.from[t], from - view.key);
-      set.to[t] = std::min(view.to[t], to - view.key);
+      set.from[t] = std::max(view.from[t], index_of(view, from));
+      set.to[t] = std::min(view.to[t], index_of(view, to));
     }
     if (set.from[t] < set.to[t]) least = std::min(least, set.from[t]), most = std::max(most, set.to[t]);
   }
@@ -77,19 +99,19 @@ std::optional<kernels::KeySet> key_set(const Tensor& q, const View& view, const 
     set.from[t] = std::max<int64_t>(set.from[t] - least, 0), set.to[t] = std::max<int64_t>(set.to[t] - least, 0);
   const at::Device device = view.k.device();
   const std::vector<int64_t> query = view.distance ? std::vector(view.query.size(), *view.distance) : view.query;
-  if (piece.bias && view.distance) set.bias = piece.bias(query, 0, 1, q.options()).expand({-1, -1, most - least});  // [H,Tq,Tk]
-  else if (piece.bias) set.bias = piece.bias(query, view.key + least, most - least, q.options());                   // [H,Tq,Tk]
+  if (piece.bias) set.bias = bias_of(piece, query, view, least, most - least, q.options());  // [H,Tq,Tk]
   if (position.theta(length).numel() == 0) return set;
   if (view.distance) {
     const double distance = piece.query(*view.distance) - piece.key(0);
     set.query = everywhere(position, length, distance, static_cast<int64_t>(view.query.size()), device);
     set.key = everywhere(position, length, 0, most - least, device);
-    if (piece.decay.defined()) fade(set, piece, query, 0, 0);
-    return set;
+  } else {
+    set.query = rotation_at(position, length, piece.query, view.query, device);
+    set.key = view.keys.empty()
+                  ? position.rotation(length, piece.key, view.key + least, most - least, device)
+                  : rotation_at(position, length, piece.key, {view.keys.begin() + least, view.keys.begin() + most}, device);
   }
-  set.query = query_rotation(position, length, piece.query, view.query, device);
-  set.key = position.rotation(length, piece.key, view.key + least, most - least, device);
-  if (piece.decay.defined()) fade(set, piece, query, view.key + least, 1);
+  if (piece.decay.defined()) fade(set, piece, query, key_positions(view, least, most - least).to(at::kDouble));
   return set;
 }
 
@@ -111,8 +133,8 @@ Tensor rotated_scores(const Tensor& q, const Tensor& k, const Position& position
 Tensor view_scores(const Tensor& q, const View& view, const Tensor& scale, const Position& position, int64_t length) {
   const Tensor theta = position.theta(length);  // [M]
   const int64_t M = theta.size(0), D = q.size(-1), repeat = q.size(1) / view.k.size(1);
-  Tensor i = longs(view.query), j = at::arange(view.key, view.key + view.k.size(2), at::kLong);  // [T] [Tk]
-  if (view.distance) i.fill_(*view.distance), j.zero_();
+  const Tensor i = view.distance ? at::full_like(longs(view.query), *view.distance) : longs(view.query);        // [T]
+  const Tensor j = key_positions(view, 0, view.k.size(2));                                                      // [Tk]
   const Tensor k = view.k.repeat_interleave(repeat, 1);                                                         // [B,H,Tk,D]
   Tensor score = at::matmul(q.narrow(-1, 2 * M, D - 2 * M), k.narrow(-1, 2 * M, D - 2 * M).transpose(-1, -2));  // [B,H,T,Tk]
   if (M > 0) score = score + rotated_scores(q, k, position, theta, i, j);

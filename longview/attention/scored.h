@@ -11,6 +11,7 @@ struct View {
   std::vector<int64_t> from, to;      // [T]: query t sees the keys from[t] <= x < to[t]
   std::vector<int64_t> query;         // [T]: position of query t as these keys count
   int64_t key = 0;                    // position of key 0; the others follow
+  std::vector<int64_t> keys{};        // [Tk]: positions of keys that do not follow each other, rising; empty: they do
   int64_t first = 0;                  // index of key 0 in the text
   std::optional<int64_t> distance{};  // all keys look that far away, wherever they and the queries stand
 };

@@ -54,6 +54,12 @@ std::string setting_text(std::string_view name, const std::vector<FieldText>& fi
   return out;
 }
 
+std::string setting_text(const Setting& setting) {
+  std::vector<FieldText> fields;
+  for (const auto& [key, value] : setting.values) fields.push_back({key, value, ""});
+  return setting_text(setting.name, fields);
+}
+
 bool to_bool(std::string_view where, std::string_view key, std::string_view text) {
   const bool is_true = text == "true" || text == "1";
   LV_CHECK(is_true || text == "false" || text == "0", "[{}] {} must be true or false; got '{}'", where, key, text);

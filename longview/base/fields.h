@@ -74,5 +74,6 @@ Config with_values(Config config, const Setting& setting) {
 
 /// "yarn:factor=4,original=8192", parseable by parse_setting.
 std::string setting_text(std::string_view name, const std::vector<FieldText>& fields);
+std::string setting_text(const Setting& setting);
 
 }  // namespace longview

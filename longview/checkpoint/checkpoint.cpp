@@ -23,9 +23,9 @@ uint64_t fingerprint_of(const Checkpoint& checkpoint) {
   XXH3_64bits_reset(&state);
   const auto add = [&](const void* data, size_t size) { XXH3_64bits_update(&state, data, size); };
   const ModelConfig& c = checkpoint.config;
-  const std::string sizes =
-      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}{}", c.architecture, c.layers, c.width, c.heads, c.kv_heads, c.head_width,
-                  c.feed_forward, c.vocabulary, c.sliding_window, c.norm_epsilon, c.rope_base, c.rope_scaling, c.memory_gate);
+  const std::string sizes = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}{}{}{}", c.architecture, c.layers, c.width, c.heads,
+                                        c.kv_heads, c.head_width, c.feed_forward, c.vocabulary, c.sliding_window, c.norm_epsilon,
+                                        c.rope_base, c.rope_scaling, c.memory_gate, c.position, c.normalized);
   add(sizes.data(), sizes.size());
   constexpr size_t kPieces = 4, kPiece = 64;
   for (const auto& [name, tensor] : checkpoint.tensors) {

@@ -23,12 +23,17 @@ struct ModelConfig {
   double rope_base = 10000;
   std::string rope_scaling;         // the checkpoint's own, as a position setting: "yarn:factor=4,original=8192"; "" if none
   std::string rope_source;          // the key it was read from: "rope_scaling" of config.json, "llama.rope.scaling.type", ...
+  std::string position;             // its own position method where it was trained with another than RoPE: "alibi"; "" for most
+  std::string normalized;           // heads of length 1 before the scores: "query", "key" (KeyNorm), "cosine" (both); "": none
+  double score_scale = 0;           // of cosine: scores are this times the cosine
   std::string attention;            // its own attention method where it has one: "infini:segment=2048"; "" for most
   std::string memory_gate;          // how its memory's gates g come from what is stored: "sigmoid" or "tanh"; "": it has no memory
   bool tied_head = false;           // the output layer is the embedding
   bool qkv_bias = false;            // Qwen2
   bool qk_norm = false;             // Qwen3: RMS norm on each head of Q and K
   bool interleaved_rotary = false;  // rows of Wq and Wk pair neighbours (GGUF's llama, llama2.c), not halves
+
+  const std::string& own_position() const { return position.empty() ? rope_scaling : position; }
 };
 
 }  // namespace longview

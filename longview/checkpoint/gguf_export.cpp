@@ -98,6 +98,8 @@ ExportedFile export_gguf(const Checkpoint& checkpoint, const fs::path& file, con
   const ModelConfig& c = checkpoint.config;
   LV_CHECK(c.memory_gate.empty() && c.attention.empty(),
            "[convert] GGUF has no words for a memory ({}); --drop-infini leaves it out", c.attention);
+  LV_CHECK(c.position.empty() && c.normalized.empty(), "[convert] GGUF has no words for {}",
+           c.position.empty() ? "normalised " + c.normalized : "the position " + c.position);
   Gguf plan;
   std::vector<float> divisors;
   add_sizes(plan, c, options.type);

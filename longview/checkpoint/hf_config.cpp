@@ -13,6 +13,7 @@ namespace {
 // "LlamaForCausalLM" where model_type is missing, as in some old files.
 std::string architecture_of(const JsonKeys& keys, const std::string& where) {
   std::string given = keys.text("model_type").value_or("");
+  if (given == "longview") given = keys.text("longview_architecture").value_or("llama");  // what no class of transformers computes
   if (given.empty()) {
     const Json* classes = keys.find("architectures");
     if (classes && classes->is_array() && !classes->empty() && classes->front().is_string())
@@ -90,12 +91,23 @@ int64_t window_of(const JsonKeys& keys, const ModelConfig& config, const std::st
   return window;
 }
 
-// Keys of ours: an attention method of the model's own, and what its memory's gates are.
-void read_memory(ModelConfig& out, const JsonKeys& keys, const std::string& where) {
+void check_one_of(const std::string& value, std::initializer_list<const char*> known, const char* key, const std::string& where) {
+  LV_CHECK(value.empty() || std::find(known.begin(), known.end(), value) != known.end(),
+           "[checkpoint] {}: '{}' must be {}; got '{}'", where, key, fmt::join(known, " or "), value);
+}
+
+// Keys of ours: position and attention of the model's own, what its memory's gates are, heads of length 1.
+void read_own(ModelConfig& out, const JsonKeys& keys, const std::string& where) {
+  out.position = keys.text("longview_position").value_or("");
+  out.normalized = keys.text("longview_normalize").value_or("");
+  check_one_of(out.normalized, {"query", "key", "cosine"}, "longview_normalize", where);
+  out.score_scale = keys.real("longview_score_scale").value_or(0);
+  LV_CHECK(out.normalized == "cosine" ? out.score_scale > 0 : out.score_scale == 0,
+           "[checkpoint] {}: 'longview_score_scale' must be above 0 with cosine and absent without; got {}", where,
+           out.score_scale);
   out.attention = keys.text("longview_attention").value_or("");
   out.memory_gate = keys.text("longview_memory_gate").value_or("");
-  LV_CHECK(out.memory_gate.empty() || out.memory_gate == "sigmoid" || out.memory_gate == "tanh",
-           "[checkpoint] {}: 'longview_memory_gate' must be sigmoid or tanh; got '{}'", where, out.memory_gate);
+  check_one_of(out.memory_gate, {"sigmoid", "tanh"}, "longview_memory_gate", where);
 }
 
 }  // namespace
@@ -127,7 +139,7 @@ ModelConfig config_from_json(const Json& json, const std::string& where) {
   LV_CHECK(out.layers > 0, "[checkpoint] {}: num_hidden_layers must be above 0; got {}", where, out.layers);
   out.sliding_window = window_of(keys, out, where);
   read_rope(out, keys, where);
-  read_memory(out, keys, where);
+  read_own(out, keys, where);
   return out;
 }
 

@@ -77,9 +77,11 @@ Json config_to_json(const Checkpoint& checkpoint, BlockType type) {
   const ModelConfig& c = checkpoint.config;
   const std::string architecture = written_architecture(c);
   Json out;
+  const bool is_ours = !c.position.empty() || !c.normalized.empty();  // a class that does not know it would compute something else
   for (const auto& [known, name] : kClasses)
-    if (architecture == known) out["architectures"] = Json::array({name});
-  out["model_type"] = architecture;
+    if (architecture == known) out["architectures"] = Json::array({is_ours ? "LongviewForCausalLM" : name});
+  out["model_type"] = is_ours ? "longview" : architecture;
+  if (is_ours) out["longview_architecture"] = architecture;
   out["hidden_size"] = c.width;
   out["num_hidden_layers"] = c.layers;
   out["num_attention_heads"] = c.heads;
@@ -100,6 +102,9 @@ Json config_to_json(const Checkpoint& checkpoint, BlockType type) {
   out["pad_token_id"] = id_or_null(checkpoint.tokenizer.pad);
   out["torch_dtype"] = type == BlockType::f32 ? "float32" : type == BlockType::f16 ? "float16" : "bfloat16";
   out["use_cache"] = true;
+  if (!c.position.empty()) out["longview_position"] = c.position;
+  if (!c.normalized.empty()) out["longview_normalize"] = c.normalized;
+  if (c.score_scale > 0) out["longview_score_scale"] = c.score_scale;
   if (!c.attention.empty()) out["longview_attention"] = c.attention;
   if (!c.memory_gate.empty()) out["longview_memory_gate"] = c.memory_gate;
   return out;

@@ -10,6 +10,7 @@
 #include "longview/checkpoint/hf_config.h"
 #include "longview/checkpoint/put_weights.h"
 #include "longview/checkpoint/safetensors.h"
+#include "longview/checkpoint/tensor_names.h"
 #include "longview/text/tokenizer_writer.h"
 
 namespace longview {
@@ -27,7 +28,8 @@ void check_config(const Json& json, const ModelConfig& meant) {
            read.rope_scaling.empty() ? "none" : read.rope_scaling);
   const auto sizes = [](const ModelConfig& c) {
     return std::tie(c.layers, c.width, c.heads, c.kv_heads, c.head_width, c.feed_forward, c.vocabulary, c.trained_length,
-                    c.sliding_window, c.norm_epsilon, c.rope_base, c.tied_head, c.attention, c.memory_gate);
+                    c.sliding_window, c.norm_epsilon, c.rope_base, c.tied_head, c.attention, c.memory_gate, c.position,
+                    c.normalized, c.score_scale);
   };
   LV_CHECK(sizes(read) == sizes(meant), "[convert] config.json cannot hold the sizes of {}", meant.name);
 }
@@ -45,8 +47,10 @@ void check_folder(const fs::path& folder, bool is_replacing) {
   }
 }
 
-/// The memory's gates stay f32: they are few, and small steps matter to them.
-BlockType type_of(const std::string& name, BlockType wanted) { return name.ends_with(".memory_gate") ? BlockType::f32 : wanted; }
+/// The memory's gates and what a method learned stay f32: they are few, and small steps matter to them.
+BlockType type_of(const std::string& name, BlockType wanted) {
+  return name.ends_with(".memory_gate") || is_method_value(name) ? BlockType::f32 : wanted;
+}
 
 Safetensors plan_of(const Checkpoint& checkpoint, BlockType type) {
   Safetensors plan;

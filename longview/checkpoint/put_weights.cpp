@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "longview/base/check.h"
+#include "longview/checkpoint/adapter.h"
 
 namespace longview {
 namespace {
@@ -34,6 +35,7 @@ RowAt neighbours_from_halves(int64_t D) {
 }
 
 bool is_rotated(const std::string& name) {
+  if (is_adapter(name)) return false;  // in halves already
   return name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos ||
          name.find(".q_norm.") != std::string::npos || name.find(".k_norm.") != std::string::npos;
 }

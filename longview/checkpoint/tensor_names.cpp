@@ -164,8 +164,10 @@ void check_checkpoint(Checkpoint& checkpoint, const std::string& where) {
   const auto needed = needed_tensors(config);
   for (const auto& [name, shape] : needed) check_tensor(checkpoint, name, shape, where);
   for (const auto& [name, tensor] : checkpoint.tensors)
-    LV_CHECK(needed.contains(name), "[checkpoint] {}: tensor '{}' is no part of a {} model with {} layers", where, name,
-             config.architecture, config.layers);
+    LV_CHECK(needed.contains(name) || (name.starts_with(kPositionValues) && !config.position.empty()) ||
+                 (name.starts_with(kAttentionValues) && !config.attention.empty()),
+             "[checkpoint] {}: tensor '{}' is no part of a {} model with {} layers", where, name, config.architecture,
+             config.layers);
   config.storage = most_used_type(checkpoint.tensors);
 }
 

@@ -19,6 +19,12 @@ std::string hugging_face_name(std::string_view gguf_name);
 /// And back; "" for a name that GGUF does not have.
 std::string gguf_name(std::string_view hugging_face_name);
 
+/// "model.position.NAME" and "model.attention.NAME" are what the model's own methods learned; which there are, they know.
+inline constexpr std::string_view kPositionValues = "model.position.", kAttentionValues = "model.attention.";
+inline bool is_method_value(std::string_view name) {
+  return name.starts_with(kPositionValues) || name.starts_with(kAttentionValues);
+}
+
 /// Every tensor a model of these sizes has, with its shape: biases and norms of Q and K, and the head, as the config says.
 std::map<std::string, std::vector<int64_t>> needed_tensors(const ModelConfig& config);
 

@@ -13,9 +13,11 @@ struct Weight {
   int64_t outputs = 0, inputs = 0;
   int64_t group = 0;  // inputs that share a scale; 0 for the forms without codes
   WeightForm form = WeightForm::real32;
-  Tensor data;              // bytes: [panels, inputs, 64 values]
-  Tensor scales, minimums;  // f32 [panels, inputs/group, 64]; undefined for the forms without codes
-  Tensor dense;             // [O,I] on a GPU and in training, and then the only one that is defined
+  Tensor data;                       // bytes: [panels, inputs, 64 values]
+  Tensor scales, minimums;           // f32 [panels, inputs/group, 64]; undefined for the forms without codes
+  Tensor dense;                      // [O,I] on a GPU and in training, and then the only one that is defined
+  Tensor low_rank_in, low_rank_out;  // [r,I] [O,r], with `dense` only: W + scale * out in; undefined: W alone
+  double low_rank_scale = 1;
   int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }
   int64_t bytes() const;
 };

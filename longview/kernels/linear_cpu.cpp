@@ -42,7 +42,10 @@ std::vector<Tensor> linear_dense(const Tensor& x, std::span<const Weight* const>
   std::vector<Tensor> out;
   for (size_t w = 0; w < weights.size(); ++w) {
     const bool has_bias = w < biases.size() && biases[w].defined();
-    out.push_back(at::linear(in, weights[w]->dense, has_bias ? std::optional(biases[w].to(type)) : std::nullopt));
+    Tensor y = at::linear(in, weights[w]->dense, has_bias ? std::optional(biases[w].to(type)) : std::nullopt);  // [...,O]
+    if (const Weight& own = *weights[w]; own.low_rank_in.defined())
+      y = y + at::linear(at::linear(in, own.low_rank_in), own.low_rank_out) * own.low_rank_scale;
+    out.push_back(y);
   }
   return out;
 }

@@ -1,6 +1,7 @@
 // A Llama-family layer (arXiv:2302.13971); Qwen2 adds biases to Q, K and V, Qwen3 a norm on each head of Q and K.
 #include "longview/model/block.h"
 
+#include "longview/attention/texts.h"
 #include "longview/kernels/elementwise.h"
 
 namespace longview {
@@ -32,7 +33,12 @@ void add_rest(const ModelConfig& config, const BlockWeights& w, const Tensor& at
 
 BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attention& attention, const Position& position, Tensor x,
                   const Segment& segment, State state) {
-  auto attended = attention.attend(operands(config, w, x), position, segment, std::move(state));
+  const Qkv qkv = operands(config, w, x);
+  if (!segment.texts.empty()) {
+    add_rest(config, w, attended_texts(attention, qkv, position, segment), x);
+    return {x, {}};
+  }
+  auto attended = attention.attend(qkv, position, segment, std::move(state));
   add_rest(config, w, attended.out, x);
   return {x, std::move(attended.state)};
 }

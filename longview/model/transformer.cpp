@@ -2,13 +2,13 @@
 #include "longview/model/transformer.h"
 
 #include "longview/base/file.h"
+#include "longview/checkpoint/adapter.h"
+#include "longview/checkpoint/tensor_names.h"
 #include "longview/kernels/elementwise.h"
 #include "longview/model/recompute.h"
 
 namespace longview {
 namespace {
-
-constexpr std::string_view kPositionValues = "model.position.";
 
 /// Reads tensors of a checkpoint by name.
 struct Loader {
@@ -68,11 +68,14 @@ struct Loader {
 /// Takes tensors as they are.
 struct Keeper {
   const std::map<std::string, Tensor>& tensors;
+  double adapter_scale;
 
   kernels::Weight weight(const std::string& name, bool = false) const {
     const Tensor found = vector(name);
     LV_CHECK(found.defined(), "[model] there is no tensor '{}'", name);
-    return kernels::unpacked(found);
+    kernels::Weight out = kernels::unpacked(found);
+    out.low_rank_in = vector(adapter_a(name)), out.low_rank_out = vector(adapter_b(name)), out.low_rank_scale = adapter_scale;
+    return out;
   }
   Tensor vector(const std::string& name, bool = false) const {
     const auto found = tensors.find(name);
@@ -100,6 +103,13 @@ BlockWeights load_block(const auto& load, const ModelConfig& config, int64_t lay
   w.v_bias = load.vector(at + "self_attn.v_proj.bias");
   w.q_norm = load.vector(at + "self_attn.q_norm.weight", true);
   w.k_norm = load.vector(at + "self_attn.k_norm.weight", true);
+  const auto D = static_cast<double>(config.head_width);
+  const auto constant = [&](double value) {
+    return at::full({config.head_width}, value, w.attention_norm.options().requires_grad(false));
+  };                                                         // [D]
+  if (config.normalized == "query") w.q_norm = constant(1);  // q sqrt(D) / |q|: the scores' 1 / sqrt(D) takes the root away
+  if (config.normalized == "cosine") w.q_norm = constant(config.score_scale / std::sqrt(D));
+  if (config.normalized == "key" || config.normalized == "cosine") w.k_norm = constant(1);
   if (!config.memory_gate.empty()) w.memory_beta = load.vector(at + "self_attn.memory_gate");
   w.is_tanh_gate = config.memory_gate == "tanh";
   w.gate = load.weight(at + "mlp.gate_proj.weight");
@@ -114,10 +124,10 @@ Transformer::Transformer(const Checkpoint& checkpoint, at::Device device) : conf
   load(Loader{checkpoint, device});
 }
 
-Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors)
+Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors, double adapter_scale)
     : config_(std::move(config)), device_(tensors.at("model.embed_tokens.weight").device()) {
   config_.interleaved_rotary = false;
-  load(Keeper{tensors});
+  load(Keeper{tensors, adapter_scale});
 }
 
 void Transformer::load(const auto& source) {
@@ -145,8 +155,9 @@ std::string Transformer::default_attention() const {
 }
 
 Method Transformer::method(std::string_view position, std::string_view attention) const {
-  const Rotary rotary{config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.rope_scaling,
-                      config_.heads,      config_.layers,    position_values_};
+  const Rotary rotary{
+      config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.own_position(),
+      config_.heads,      config_.layers,    position_values_};
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
   Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
              make_position(wanted, rotary)};
@@ -155,6 +166,10 @@ Method Transformer::method(std::string_view position, std::string_view attention
     out.attention = make_attention(hybrid, rotary);
   if (const std::string hybrid = out.attention->hybrid(); position.empty() && !hybrid.empty() && out.position->hybrid() != hybrid)
     out.position = make_position(hybrid, rotary);
+  if (position.empty())
+    for (const auto& [name, initial] : out.position->learned())
+      LV_CHECK(position_values_.contains(name), "[model] {} has no '{}{}', which its position {} learned", config_.name,
+               kPositionValues, name, parse_setting(out.position->setting).name);
   const std::string apart = refusal(*out.attention, *out.position);
   LV_CHECK(apart.empty(), "[method] {}", apart);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {

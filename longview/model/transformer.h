@@ -19,7 +19,8 @@ class Transformer {
   explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
   /// A model over tensors that the caller keeps and may train, under the checkpoint's names; matrices in any floating type, in which
   /// products with them are made. Rotary pairs are halves, whatever the config says.
-  Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors);
+  /// Low-rank adapters beside a matrix (checkpoint/adapter.h) count `adapter_scale` times.
+  Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors, double adapter_scale = 1);
 
   const ModelConfig& config() const { return config_; }
   /// [H] the memory's share in each head of a layer; undefined without a memory.
@@ -28,7 +29,7 @@ class Transformer {
   int64_t weight_bytes() const;
 
   /// The position a model has when nothing is asked for: the checkpoint's own scaling, or rope.
-  std::string default_position() const { return config_.rope_scaling.empty() ? "rope" : config_.rope_scaling; }
+  std::string default_position() const { return config_.own_position().empty() ? "rope" : config_.own_position(); }
   /// The attention a model has when nothing is asked for: the one it was made for, its own sliding window, or full.
   std::string default_attention() const;
   /// A method for every layer, from settings such as "yarn:factor=4" and "streaming:window=1024"; "" asks for the default, and

@@ -44,12 +44,18 @@ std::span<const PositionEntry> positions() { return kPositions; }
 
 std::shared_ptr<const Position> make_position(std::string_view setting, const Rotary& rotary) {
   Setting parsed = parse_setting(setting);
-  if (!rotary.scaling.empty() && parse_setting(rotary.scaling).name != parsed.name)
-    LV_CHECK(!make_position(rotary.scaling, unscaled(rotary))->is_trained_in(),
-             "[{}] this model was trained with {}, which no other method goes over; its scales (logn=, temperature=) do",
-             parsed.name, rotary.scaling);
-  const Scales scales = take_scales(parsed);
-  return scaled_by(scales, find(positions(), "position", parsed.name).make(parsed, rotary));
+  Scales scales = take_scales(parsed);
+  Rotary bare = rotary;
+  if (!rotary.scaling.empty()) {  // the model's own scales stay, whatever method goes over it
+    Setting own = parse_setting(rotary.scaling);
+    scales = scales.over(take_scales(own));
+    bare.scaling = own.name == "rope" && own.values.empty() ? "" : setting_text(own);
+    if (own.name != parsed.name)
+      LV_CHECK(!make_position(bare.scaling.empty() ? "rope" : bare.scaling, unscaled(rotary))->is_trained_in(),
+               "[{}] this model was trained with {}, which no other method goes over; its scales (logn=, temperature=) do",
+               parsed.name, rotary.scaling);
+  }
+  return scaled_by(scales, find(positions(), "position", parsed.name).make(parsed, bare));
 }
 
 }  // namespace longview

@@ -12,6 +12,10 @@ namespace longview {
 struct Scales {
   std::string logn;
   double temperature = 0;
+  /// These where they are said, else the others.
+  Scales over(const Scales& other) const {
+    return {logn.empty() ? other.logn : logn, temperature == 0 ? other.temperature : temperature};
+  }
   bool is_empty() const { return logn.empty() && temperature == 0; }
 };
 Scales take_scales(Setting& setting);

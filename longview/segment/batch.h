@@ -18,6 +18,7 @@ struct Batch {
   Tensor positions;  // int64 [T] where the tokens stand; undefined: 0 to T-1
   Tensor kind;       // int8 [B,T] index into Source::kinds() of a target, -1 where none is scored; undefined: all are kind 0
   bool continues = false;    // rows go on where the rows of the batch before ended (truncated backpropagation)
+  bool carried = false;      // the next batch's rows go on where these end: what they carry is to be kept
   int64_t fresh_tokens = 0;  // tokens counted as read: padding is not
 };
 

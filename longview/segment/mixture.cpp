@@ -27,18 +27,18 @@ class Mixture final : public Source {
     check_shape("mixture", shape);
     const auto rows = divided(shape.rows);
     std::vector<Batch> made;
-    bool goes_on = rows == rows_before_;
+    bool goes_on = rows == rows_before_, is_carried = true;
     for (size_t i = 0; i < parts_.size(); ++i) {
       if (rows[i] == 0) continue;
       BatchShape own = shape;
       own.rows = rows[i];
       made.push_back(parts_[i].source->next(own));
       number(made.back(), numbers_[i]);
-      goes_on = goes_on && made.back().continues;
+      goes_on = goes_on && made.back().continues, is_carried = is_carried && made.back().carried;
     }
     rows_before_ = rows;
     Batch out = joined(made);
-    out.continues = goes_on;
+    out.continues = goes_on, out.carried = is_carried;
     share_evenly(out, *this);
     return out;
   }

@@ -84,7 +84,8 @@ class OrderedText final : public Source {
     std::vector<Row> rows(static_cast<size_t>(shape.rows), Row(shape.length));
     for (size_t b = 0; b < rows.size(); ++b) fill(rows[b], lanes_[b % wanted]);
     Batch out = batch_of(rows, *this);
-    out.continues = config_.carry != 0 && goes_on;
+    out.carried = config_.carry != 0;
+    out.continues = out.carried && goes_on;
     return out;
   }
   Json state() const override {

@@ -6,6 +6,7 @@
 #include "longview/base/tensor.h"
 #include "longview/checkpoint/tensor_names.h"
 #include "longview/text/alphabet.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -24,6 +25,11 @@ ModelConfig config_of(const FreshConfig& c, int64_t vocabulary) {
   LV_CHECK(c.head_width > 0 || c.width % c.heads == 0, "[model] {} heads do not divide a width of {}; give head_width", c.heads,
            c.width);
   LV_CHECK(c.gate.empty() || c.gate == "sigmoid" || c.gate == "tanh", "[model] gate must be sigmoid or tanh; got '{}'", c.gate);
+  LV_CHECK(c.normalize.empty() || c.normalize == "query" || c.normalize == "key" || c.normalize == "cosine",
+           "[model] normalize must be query, key or cosine; got '{}'", c.normalize);
+  LV_CHECK(c.normalize.empty() || !c.qk_norm, "[model] qk_norm and normalize are two norms of the same heads; take one");
+  LV_CHECK(c.score_scale >= 0 && (c.score_scale == 0 || c.normalize == "cosine"),
+           "[model] score_scale goes with normalize = cosine and is above 0; got {}", c.score_scale);
   ModelConfig out;
   out.architecture = c.qk_norm ? "qwen3" : c.qkv_bias ? "qwen2" : "llama";
   out.name = "longview", out.storage = "F32";
@@ -33,7 +39,12 @@ ModelConfig config_of(const FreshConfig& c, int64_t vocabulary) {
   out.feed_forward = c.feed_forward > 0 ? c.feed_forward : (c.width * 8 / 3 + 63) / 64 * 64;
   out.vocabulary = vocabulary, out.trained_length = c.length;
   out.norm_epsilon = c.norm_epsilon, out.rope_base = c.rope_base;
-  out.attention = c.attention, out.memory_gate = c.gate;
+  out.memory_gate = c.gate, out.normalized = c.normalize;
+  if (c.normalize == "cosine") {  // kexue.fm/archives/9859
+    const bool is_logn = c.position.find("logn=") != std::string::npos;
+    const double usual = 4 * std::log(static_cast<double>(c.length) / (is_logn ? 1 : 2));
+    out.score_scale = c.score_scale > 0 ? c.score_scale : usual;
+  }
   out.tied_head = c.tied_head, out.qk_norm = c.qk_norm, out.qkv_bias = c.qkv_bias;
   return out;
 }
@@ -51,9 +62,9 @@ Checkpoint fresh_checkpoint(const FreshConfig& config, const TokenizerSpec& toke
     else if (name.ends_with(".bias")) value = at::zeros(shape);
     else if (shape.size() == 1) value = at::ones(shape);
     else value = at::empty(shape).normal_(0, deviation(name, shape, config.layers), random);
-    const auto held = std::make_shared<Tensor>(value);
-    out.tensors[name] = {shape, BlockType::f32, {static_cast<const uint8_t*>(held->data_ptr()), held->nbytes()}, {}, held};
+    out.tensors[name] = in_memory(value);
   }
+  out = with_methods(std::move(out), config.position, config.attention);
   check_checkpoint(out, "a new model");
   return out;
 }

@@ -9,9 +9,11 @@ namespace longview {
 struct FreshConfig {
   int64_t layers = 6, width = 384, heads = 6, kv_heads = 0, head_width = 0, feed_forward = 0, length = 8192;
   double rope_base = 10000, norm_epsilon = 1e-5;
-  std::string attention, gate;  // its attention method, and how its memory's gates come from beta; "": full, none
-  double beta = 0;              // of the gates at first
+  std::string position, attention, gate;  // its methods, and how its memory's gates come from beta; "": rope, full, none
+  double beta = 0;                        // of the gates at first
   bool tied_head = false, qk_norm = false, qkv_bias = false;
+  std::string normalize;  // "query", "key", "cosine"
+  double score_scale = 0;
   void fields(auto&& field) {
     field("layers", layers, "layers");
     field("width", width, "width of the residual stream");
@@ -22,12 +24,15 @@ struct FreshConfig {
     field("length", length, "the trained length it will say it has, in tokens");
     field("rope_base", rope_base, "base of the rotary positions");
     field("norm_epsilon", norm_epsilon, "epsilon of the norms");
+    field("position", position, "position method; nothing: rope");
     field("attention", attention, "attention method; nothing: full");
     field("gate", gate, "sigmoid or tanh: gates for a memory; nothing: none");
     field("beta", beta, "beta of the gates at first");
     field("tied_head", tied_head, "the output layer is the embedding");
     field("qk_norm", qk_norm, "a norm on each head of Q and K");
     field("qkv_bias", qkv_bias, "biases of Q, K and V");
+    field("normalize", normalize, "key (KeyNorm), query or cosine (both): heads of length 1 before the scores; nothing: none");
+    field("score_scale", score_scale, "of cosine: scores are this times the cosine; 0: 4 ln(length / 2), with logn 4 ln(length)");
   }
 };
 

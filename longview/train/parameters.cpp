@@ -4,6 +4,8 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include "longview/checkpoint/put_weights.h"
+#include "longview/checkpoint/tensor_names.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -30,7 +32,7 @@ enum Kind : size_t { matrices, vectors, gates };
 
 Kind kind_of(const std::string& name, const StoredTensor& stored) {
   if (name.ends_with(".memory_gate")) return gates;
-  return stored.shape.size() > 1 ? matrices : vectors;
+  return stored.shape.size() > 1 && !is_method_value(name) ? matrices : vectors;
 }
 
 }  // namespace
@@ -120,12 +122,9 @@ Checkpoint Parameters::checkpoint(const Checkpoint& original) const {
   out.config = original.config, out.tokenizer = original.tokenizer;
   out.config.interleaved_rotary = false, out.config.storage = "F32";
   for (const auto& [name, stored] : original.tensors) {
-    const auto held = std::make_shared<Tensor>(master(name).to(at::kCPU, at::kFloat).contiguous().clone());
-    out.tensors[name] = {stored.shape,
-                         BlockType::f32,
-                         {static_cast<const uint8_t*>(held->data_ptr()), static_cast<size_t>(held->nbytes())},
-                         {},
-                         held};
+    const bool is_trained = places_.contains(name);  // what is frozen may be rounded here: the file's own values are kept
+    out.tensors[name] =
+        in_memory(is_trained ? master(name).to(at::kCPU, at::kFloat).contiguous().clone() : expanded(original, name, stored));
   }
   return out;
 }

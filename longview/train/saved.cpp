@@ -24,6 +24,7 @@ const std::vector<std::pair<at::ScalarType, std::string>>& types() {
 void save_training(const fs::path& folder, const Trainer& trainer, const Json& rest) {
   AtomicFolder out(folder);
   export_hugging_face(trainer.weights(), out / "model", {});
+  if (const auto adapter = trainer.adapter()) write_adapter(out / "adapter", *adapter);
   Safetensors file;
   std::vector<Tensor> held;
   for (const auto& [name, rest_tensor] : trainer.rest()) {

@@ -1,5 +1,6 @@
 // A training on disk: weights as a model that can be read at once, and all else that is needed to go on.
 //   OUT/checkpoint-000100/model/              config.json, model.safetensors (f32), tokenizer.json
+//   OUT/checkpoint-000100/adapter/            of low-rank adapters, as PEFT reads them
 //   OUT/checkpoint-000100/training.safetensors    the optimiser's tensors, states of rows that go on
 //   OUT/checkpoint-000100/training.json           step, data position and seeds, curriculum, configuration
 #pragma once

@@ -3,8 +3,10 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "longview/attention/texts.h"
 #include "longview/kernels/cross_entropy.h"
 #include "longview/train/fault.h"
+#include "longview/train/own_method.h"
 
 namespace longview {
 namespace {
@@ -28,12 +30,32 @@ at::ScalarType type_of(const std::string& precision, at::Device device) {
 }
 
 ParameterOptions options_of(const TrainerConfig& c, at::Device device) {
-  return {.device = device,
-          .type = type_of(c.precision, device),
-          .decay = c.decay,
-          .gate_rate = c.gate_rate,
-          .frozen = parts_of(c.frozen),
-          .trained = parts_of(c.trained)};
+  ParameterOptions out{.device = device,
+                       .type = type_of(c.precision, device),
+                       .decay = c.decay,
+                       .gate_rate = c.gate_rate,
+                       .frozen = parts_of(c.frozen),
+                       .trained = parts_of(c.trained)};
+  if (c.lora > 0) out.frozen = {"*"}, out.trained.emplace_back(".lora_");
+  return out;
+}
+
+double alpha_of(const TrainerConfig& c) { return c.lora_alpha > 0 ? c.lora_alpha : 2 * static_cast<double>(c.lora); }
+
+/// The checkpoint with adapters that change nothing yet, where the configuration asks for them.
+Checkpoint with_adapters(Checkpoint checkpoint, const TrainerConfig& c) {
+  LV_CHECK(c.lora >= 0 && c.lora_alpha >= 0, "[train] lora and lora_alpha must not be negative; got {} and {}", c.lora,
+           c.lora_alpha);
+  if (c.lora == 0) return checkpoint;
+  LV_CHECK(c.frozen.empty(), "[train] with lora all but the adapters is frozen; `trained` names exceptions; got frozen = '{}'",
+           c.frozen);
+  add_adapters(checkpoint, c.lora, parts_of(c.lora_targets));
+  return checkpoint;
+}
+
+/// Whether a row holds more than one text, or padding.
+bool has_several(const Tensor& document) {
+  return document.lt(0).any().item<bool>() || document.ne(document.select(1, 0).unsqueeze(1)).any().item<bool>();
 }
 
 /// The same values without their history: gradients stop here.
@@ -53,18 +75,30 @@ struct Trainer::Scored {
 };
 
 Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, const ScheduleConfig& schedule, at::Device device)
-    : original_(checkpoint),
+    : original_(with_methods(checkpoint, config.position, config.attention)),
       config_(config),
       schedule_(schedule),
       device_(device),
-      parameters_(checkpoint, options_of(config, device)),
-      model_(checkpoint.config, parameters_.tensors()),
-      method_(model_.method(config.position, config.attention)),
+      parameters_(with_adapters(original_, config), options_of(config, device)),
+      model_(original_.config, parameters_.tensors(), config.lora > 0 ? alpha_of(config) / static_cast<double>(config.lora) : 1),
+      method_(model_.method("", "")),
       optimizer_(make_optimizer(config.optimizer)) {
   check(schedule);
   LV_CHECK(config.steps >= 1 && config.accumulate >= 1, "[train] steps and accumulate must be at least 1; got {} and {}",
            config.steps, config.accumulate);
   LV_CHECK(config.clip >= 0, "[train] clip must not be negative; got {}", config.clip);
+}
+
+Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
+  const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
+  LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
+           "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
+  Segment segment{there(batch.ids), first, there(batch.write)};
+  segment.positions = batch.positions;
+  // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
+  if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
+  else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
+  return segment;
 }
 
 Trainer::Scored Trainer::forward(const Batch& batch) const {
@@ -74,15 +108,10 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
-  LV_CHECK(!batch.positions.defined(), "[train] positions of a longer text (pose, random) are not trained with yet");
-  if (batch.document.defined() && segment() == 0)
-    LV_CHECK(batch.document.eq(batch.document.select(1, 0).unsqueeze(1)).all().item<bool>(),
-             "[train] several texts in a row are kept apart by infini only; {} would let them see each other: take order=random",
-             parse_setting(method_.attention->setting).name);
   if (!batch.continues) state_ = {};
-  const Segment segment{there(batch.ids), state_.seen(), there(batch.write), there(batch.document)};
+  const Segment segment = segment_of(batch, state_.seen());
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
-  state_ = cut_off(std::move(out.state));
+  state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
@@ -90,6 +119,12 @@ Trainer::Scored Trainer::forward(const Batch& batch) const {
   Scored scored{kernels::cross_entropy(hidden, head, there(targets), there(share)), {}, rows, batch.ids.numel()};
   if (batch.kind.defined()) scored.kind = there(batch.kind.reshape(-1).index_select(0, rows).to(at::kLong));
   return scored;
+}
+
+bool Trainer::knows_documents() const {
+  for (int64_t layer = 0; layer < model_.config().layers; ++layer)
+    if (!method_.attention->at(layer).knows_documents()) return false;
+  return true;
 }
 
 StepResult Trainer::step(const std::function<Batch()>& next) {
@@ -143,17 +178,13 @@ void Trainer::set_segment(int64_t tokens) {
   Setting setting = parse_setting(method_.attention->setting);
   LV_CHECK(setting.values.contains("segment"), "[train] {} has no segments", setting.name);
   setting.values["segment"] = std::to_string(tokens);
-  std::vector<FieldText> fields;
-  for (const auto& [key, value] : setting.values) fields.push_back({key, value, ""});
-  method_ = model_.method(config_.position, setting_text(setting.name, fields));
+  method_ = model_.method("", setting_text(setting));
   original_.config.attention = method_.attention->setting;
 }
 
 std::string Trainer::bad_output(const Batch& batch, ModelState before) const {
-  const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_) : x; };
   if (!batch.continues) before = {};
-  return first_bad_output(model_, parameters_, method_,
-                          {there(batch.ids), before.seen(), there(batch.write), there(batch.document)}, before);
+  return first_bad_output(model_, parameters_, method_, segment_of(batch, before.seen()), before);
 }
 
 TargetScores Trainer::score(const Batch& batch) const {
@@ -164,8 +195,27 @@ TargetScores Trainer::score(const Batch& batch) const {
   return {scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(batch.ids.size(1)), scored.kind};
 }
 
+std::optional<Adapter> Trainer::adapter() const {
+  if (config_.lora == 0) return std::nullopt;
+  const ModelConfig& c = original_.config;
+  Adapter out{alpha_of(config_), c.name, c.position, c.attention, c.memory_gate, {}};
+  for (const auto& group : parameters_.groups())
+    for (const auto& slice : group.slices)
+      out.tensors[slice.name] = in_memory(parameters_.master(slice.name).to(at::kCPU, at::kFloat).contiguous().clone());
+  return out;
+}
+
+Checkpoint Trainer::weights() const {
+  const auto trained = adapter();
+  return trained ? merged(original_, *trained) : parameters_.checkpoint(original_);
+}
+
 std::map<std::string, Tensor> Trainer::rest() const {
   std::map<std::string, Tensor> out;
+  if (config_.lora > 0)  // the model in a checkpoint has them in its weights, and they cannot be had back from there
+    for (const auto& group : parameters_.groups())
+      for (const auto& slice : group.slices)
+        out["trained." + slice.name] = parameters_.master(slice.name).to(at::kCPU).contiguous();
   for (const auto& [name, tensor] : optimizer_->state) out["optimizer." + name] = tensor.to(at::kCPU);
   for (size_t layer = 0; layer < state_.layers.size(); ++layer)
     for (const auto& [name, tensor] : state_.layers[layer].tensors)
@@ -181,11 +231,13 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
   if (seen != rest.end()) state_.layers.resize(static_cast<size_t>(model_.config().layers));
   for (auto& layer : state_.layers) layer.seen = seen->second.item<int64_t>();
   for (const auto& [name, tensor] : rest) {
+    if (name.starts_with("trained.")) parameters_.master(name.substr(8)).copy_(tensor);
     if (name.starts_with("optimizer.")) optimizer_->state[name.substr(10)] = tensor.to(device_);
     if (!name.starts_with("state.") || name == "state.seen") continue;
     const size_t dot = name.find('.', 6);
     state_.layers.at(std::stoul(name.substr(6, dot - 6))).tensors[name.substr(dot + 1)] = tensor.to(device_);
   }
+  parameters_.publish();
 }
 
 }  // namespace longview

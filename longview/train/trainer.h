@@ -1,6 +1,7 @@
 // A training step: forward, loss, backward, clipping, the optimiser; and all that is needed to go on later, to the bit on a CPU.
 #pragma once
 
+#include "longview/checkpoint/adapter.h"
 #include "longview/model/transformer.h"
 #include "longview/segment/batch.h"
 #include "longview/train/optimizer.h"
@@ -17,6 +18,9 @@ struct TrainerConfig {
   double decay = 0.1, gate_rate = 1;
   std::string precision = "auto";  // of products: f32, bf16; auto: bf16 on a GPU
   std::string frozen, trained;     // parts of names, separated by commas
+  int64_t lora = 0;                // rank of low-rank adapters, which are trained in place of the matrices; 0: none
+  double lora_alpha = 0;
+  std::string lora_targets = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj";
   std::string position, attention;
   void fields(auto&& field) {
     field("steps", steps, "steps of the optimiser");
@@ -29,8 +33,11 @@ struct TrainerConfig {
     field("precision", precision, "of products: f32 or bf16; auto: bf16 on a GPU");
     field("frozen", frozen, "parts of names that are not trained, separated by commas; *: all");
     field("trained", trained, "exceptions from frozen");
-    field("position", position, "position method; nothing: the model's own");
-    field("attention", attention, "attention method; nothing: the model's own");
+    field("lora", lora, "rank of low-rank adapters that are trained while all else is frozen but `trained`; 0: none");
+    field("lora_alpha", lora_alpha, "they count alpha / rank times; 0: twice the rank");
+    field("lora_targets", lora_targets, "parts of names of the matrices that get one, separated by commas");
+    field("position", position, "position method that becomes the model's own; nothing: what it has");
+    field("attention", attention, "attention method that becomes the model's own; nothing: what it has");
   }
 };
 
@@ -75,12 +82,16 @@ class Trainer {
   at::ScalarType type() const { return parameters_.tensors().at("model.layers.0.self_attn.q_proj.weight").scalar_type(); }
 
   /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step.
-  Checkpoint weights() const { return parameters_.checkpoint(original_); }
+  Checkpoint weights() const;
+  /// Where adapters are trained: them, and all else that is.
+  std::optional<Adapter> adapter() const;
   std::map<std::string, Tensor> rest() const;
   void restore(const std::map<std::string, Tensor>& rest, int64_t done);
 
  private:
   struct Scored;
+  bool knows_documents() const;
+  Segment segment_of(const Batch& batch, int64_t first) const;
   Scored forward(const Batch& batch) const;
   std::string bad_output(const Batch& batch, ModelState before) const;
 

@@ -51,6 +51,26 @@ TEST_F(ProgramTrain, GoesOnToTheBit) {
   for (size_t n = 6; n < 12; ++n) EXPECT_EQ(parts[n + 6]["loss"], whole[n]["loss"]) << n;
 }
 
+TEST_F(ProgramTrain, AdaptersGoIntoTheModel) {
+  const std::string base = at("base/checkpoint-000012/model");
+  ASSERT_EQ(run({"train", config(), "-o", at("base"), "-t", "1", "-q"}).status, 0);
+  const Words lora = {"train", config(), "-o", at("lora"), "-t", "1", "-q", "--set", "train.lora=2"};
+  ASSERT_EQ(run(lora + Words{"--from", base}).status, 0);
+  const std::string last = at("lora/checkpoint-000012");
+  ASSERT_EQ(run({"convert", base, at("merged"), "--adapter", last + "/adapter", "-q"}).status, 0);
+  const auto loss = [&](const std::string& model) {
+    return run({"read", book, "-m", model, "--json", "-", "-q"}).json()["nll"].get<double>();
+  };
+  EXPECT_EQ(loss(at("merged")), loss(last + "/model"));
+  EXPECT_NE(loss(at("merged")), loss(base));
+  fs::remove_all(last);
+  const Ended alone = run(lora + Words{"--resume"});
+  EXPECT_NE(alone.err.find("give --from"), std::string::npos) << alone.err;
+  ASSERT_EQ(run(lora + Words{"--resume", "--from", base}).status, 0);
+  EXPECT_EQ(loss(at("merged")), loss(last + "/model")) << "to the bit";
+  EXPECT_NE(run({"convert", base, at("none"), "--adapter", base, "-q"}).err.find("adapter_config.json"), std::string::npos);
+}
+
 TEST_F(ProgramTrain, SaysWhatIsWrong) {
   const auto error = [&](const Words& words) {
     const Ended ended = run(Words{"train"} + words + Words{"-q"});

@@ -125,6 +125,7 @@ TEST(Trainer, RowsThatGoOnCarryTheirMemory) {
   const auto half = [&](int64_t first, bool continues) {
     Batch out;
     out.ids = whole.ids.narrow(1, first, 32), out.targets = whole.targets.narrow(1, first, 32), out.continues = continues;
+    out.carried = true;
     return out;
   };
   TrainerConfig still = steps_of(3);
