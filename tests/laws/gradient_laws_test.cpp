@@ -26,9 +26,19 @@ double loss_of(const Attention& attention, const std::string& position, const In
   return loss.item<double>();
 }
 
+/// The method with gradients through its memory, where by itself it stops them.
+std::shared_ptr<const Attention> differentiable(const std::string& name) {
+  const auto made = make_attention(name, kRotary);
+  Setting setting = parse_setting(made->setting);
+  const auto gradient = setting.values.find("gradient");
+  if (gradient == setting.values.end()) return made;
+  gradient->second = "through";
+  return make_attention(setting_text(setting), kRotary);
+}
+
 TEST_P(GradientLaw, GradientsAgreeWithFiniteDifferences) {
   const auto& [name, position] = GetParam();
-  const auto attention = make_attention(name, kRotary);
+  const auto attention = differentiable(name);
   const Qkv x = in_double(random_qkv(kSmall, 3));
   Inputs inputs{{"q", x.q}, {"k", x.k}, {"v", x.v}};
   const auto with_values = position_of(position, kRotary);
@@ -54,12 +64,42 @@ TEST_P(GradientLaw, GradientsAgreeWithFiniteDifferences) {
   }
 }
 
+/// Where gradients stop at the segment, they are those of a text whose segments were each fed with the state of the ones before as it is.
+TEST(StoppedGradient, IsThatOfSegmentsWhoseMemoryIsConstant) {
+  const auto rope = make_position("rope", kRotary);
+  for (const char* name : {"transformer_xl:segment=4", "compressive:segment=2,memory=2,compressed=3,rate=2",
+                           "memorizing:segment=4,cache=2,memory=9,top=2"}) {
+    const Shape shape{2, 4, 2, 20, 8};
+    const Qkv x = in_double(random_qkv(shape, 3));
+    const Tensor weights = random_normal(x.q.sizes(), 5).to(at::kDouble);  // [B,H,T,D]
+    const auto gradients = [&](bool is_cut) {
+      Qkv leaves = x;
+      for (auto member : {&Qkv::q, &Qkv::k, &Qkv::v}) leaves.*member = (x.*member).clone().requires_grad_();
+      const auto attention = make_attention(name, kRotary);
+      const int64_t N = is_cut ? period_of(*attention) : shape.T;
+      State state;
+      for (int64_t first = 0; first < shape.T; first += N) {
+        Outcome out = run(*attention, rope, tokens(leaves, first, N), {N}, std::move(state));
+        (out.out * weights.narrow(2, first, N)).sum().backward({}, /*keep_graph=*/true);
+        state = std::move(out.state);
+        for (auto& [key, tensor] : state.tensors) tensor = tensor.detach();
+      }
+      return std::vector{leaves.q.grad(), leaves.k.grad(), leaves.v.grad()};
+    };
+    const auto whole = gradients(false), cut = gradients(true);
+    for (size_t n = 0; n < whole.size(); ++n)
+      EXPECT_LT((whole[n] - cut[n]).abs().max().item<double>(), 1e-12) << name << " of operand " << n;
+  }
+}
+
 std::vector<GradientLaw::ParamType> every_pair() {
   auto methods = position_settings();
   std::vector<std::string> lookers;
   for (const auto& entry : attentions()) lookers.emplace_back(entry.name);
   for (const char* more : {"streaming:window=8,sinks=2", "infini:segment=4", "infini:segment=4,rule=delta,read=centred",
-                           "lm_infinite:window=6,globals=2,cap=9", "hwfa2:full=1"})
+                           "lm_infinite:window=6,globals=2,cap=9", "hwfa2:full=1", "transformer_xl:segment=4,memory=6",
+                           "compressive:segment=2,memory=4,compressed=3,rate=2", "memorizing:segment=4,cache=2,memory=9,top=2",
+                           "recurrent_memory:segment=3,tokens=1"})
     lookers.emplace_back(more);
   std::vector<GradientLaw::ParamType> out;
   for (const auto& attention : lookers)

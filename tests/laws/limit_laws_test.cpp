@@ -141,6 +141,40 @@ TEST(DistanceLimit, LmInfiniteIsWhatItsPaperTells) {
     EXPECT_TRUE(as_exact_as_plain(run_with(setting.c_str(), "rope", x, cuts).out, told(x), told(exact)));
 }
 
+TEST(MemoryLimit, MethodsWithSegmentsAreOneAnotherAtTheirLimits) {
+  const Qkv x = random_qkv(kShape, 8);
+  Qkv closed = x, open = x;
+  closed.gate = at::zeros({kShape.H}), open.gate = at::ones({kShape.H});
+  for (const auto& cuts : {std::vector<int64_t>{150}, pieces(150, 64), pieces(150, 1)}) {
+    const Tensor full = run_with("full", "rope", x, cuts).out;
+    EXPECT_TRUE(same_bits(run_with("transformer_xl:segment=150,memory=0", "rope", x, cuts).out, full));
+    EXPECT_TRUE(same_bits(run_with("recurrent_memory:segment=148,tokens=1", "rope", x, cuts).out, full));
+    const Tensor xl = run_with("transformer_xl:segment=12,memory=36", "rope", x, cuts).out;
+    EXPECT_TRUE(same_bits(run_with("memorizing:segment=12,cache=36,memory=40", "rope", closed, cuts).out, xl));
+    EXPECT_TRUE(same_bits(run_with("compressive:segment=12,memory=36,compressed=0", "rope", x, cuts).out, xl));
+    const Tensor slots = run_with("compressive:segment=12,memory=16,compressed=20,rate=1", "rope", x, cuts).out;
+    EXPECT_LT(largest_difference(slots, xl), 1e-5) << "a slot a token is a token";
+  }
+}
+
+/// With the gate open a query sees the keys that left the cache, not rotated; with as many as there are, all of them.
+TEST(MemoryLimit, MemorizingFindsWhatIsThere) {
+  Qkv x = random_qkv(kShape, 8);
+  x.gate = at::ones({kShape.H});
+  const int64_t N = 10, T = 150, repeat = kShape.H / kShape.G;
+  const Tensor out = run_with("memorizing:segment=10,cache=10,memory=0,top=200", "rope", x, {T}).out;
+  const Tensor best = run_with("memorizing:segment=10,cache=10,memory=0,top=1", "rope", x, pieces(T, 11)).out;
+  for (int64_t t = 2 * N; t < T; ++t) {
+    const int64_t end = t / N * N - N;
+    const auto old = [&](const Tensor& y) { return y.narrow(2, 0, end).repeat_interleave(repeat, 1); };                // [B,H,end,D]
+    const Tensor score = at::matmul(old(x.k), x.q.select(2, t).unsqueeze(-1)).squeeze(-1) / std::sqrt(x.q.size(3));   // [B,H,end]
+    const Tensor mean = at::matmul(score.softmax(-1).unsqueeze(-2), old(x.v)).squeeze(-2);                            // [B,H,D]
+    ASSERT_LT(largest_difference(out.select(2, t), mean), 1e-5) << t;
+    const Tensor nearest = score.argmax(-1).view({-1, kShape.H, 1, 1}).expand({-1, -1, 1, x.v.size(3)});
+    ASSERT_LT(largest_difference(best.select(2, t), old(x.v).gather(2, nearest).squeeze(2)), 1e-5) << t;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, AttentionLimit, ::testing::ValuesIn(plain_settings()),
                          [](const auto& info) { return name_of(info.param); });
 
