@@ -84,7 +84,7 @@ struct Memorizing final : Attention {
   Tensor searched(const Tensor& q, const Tensor& k, const Tensor& v) const {
     const int64_t B = q.size(0), H = q.size(1), n = q.size(2), D = q.size(3), G = k.size(1), K = k.size(2);
     const int64_t rows = H / G * n, top = std::min(c.top, K);
-    const Tensor grouped = q.reshape({B, G, rows, D});             // [B,G,R,D]
+    const Tensor grouped = q.reshape({B, G, rows, D});               // [B,G,R,D]
     const Tensor best = nearest(grouped.detach(), k.detach(), top);  // [B,G,R,top]
     const auto picked = [&](const Tensor& x) {
       const Tensor index = best.reshape({B, G, rows * top, 1}).expand({B, G, rows * top, D});
@@ -120,7 +120,8 @@ std::shared_ptr<const Attention> make_memorizing(const Setting& setting, const R
   if (!setting.values.contains("segment")) c.segment = usual_segment(rotary.trained_length, 2);
   if (!setting.values.contains("cache")) c.cache = c.segment;
   if (!setting.values.contains("layers")) c.layers = fmt::format("{}", std::max<int64_t>(rotary.layers * 3 / 4 - 1, 0));
-  LV_CHECK(c.memory >= 0 && c.top >= 1, "[memorizing] memory must not be negative and top at least 1; got {} and {}", c.memory, c.top);
+  LV_CHECK(c.memory >= 0 && c.top >= 1, "[memorizing] memory must not be negative and top at least 1; got {} and {}", c.memory,
+           c.top);
   check_segments("memorizing", cache_of(c), c.gradient, rotary.trained_length);
   return made<Memorizing>("memorizing", c);
 }

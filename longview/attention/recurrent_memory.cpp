@@ -34,7 +34,7 @@ struct RecurrentMemory final : Attention {
   }
 
   SegmentCache cache;
-  Tensor initial;       // f32 [m,E] before training, as large as embeddings are
+  Tensor initial;  // f32 [m,E] before training, as large as embeddings are
   Recurrence vectors;
 };
 
@@ -56,8 +56,8 @@ std::shared_ptr<const Attention> make_recurrent_memory(const Setting& setting, c
   method->vectors = {c.segment, learned == rotary.values.end() ? method->initial : learned->second};
   Shapes("recurrent_memory")("the model's memory", method->vectors.first, "M E");
   LV_CHECK(method->vectors.first.size(0) == c.tokens && method->vectors.first.size(1) == rotary.width,
-           "[recurrent_memory] the model has learned a memory of {} vectors; tokens={} is another memory", method->vectors.first.size(0),
-           c.tokens);
+           "[recurrent_memory] the model has learned a memory of {} vectors; tokens={} is another memory",
+           method->vectors.first.size(0), c.tokens);
   return method;
 }
 

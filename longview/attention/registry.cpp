@@ -8,7 +8,7 @@ namespace {
 
 // clang-format off
 constexpr std::array kAttentions{
-    AttentionEntry{"compressive", "arXiv:1911.05507", "its segment, the tokens before it, and slots that stand for several older ones each; to be trained with", "two segments exactly; as far again as the slots reach, in summary", make_compressive},
+    AttentionEntry{"compressive", "arXiv:1911.05507", "its segment, the tokens before it, and slots that stand for several older ones each; to be trained with", "two segments exactly; before them what the slots say of them", make_compressive},
     AttentionEntry{"full", "arXiv:1706.03762", "every earlier token; state and time a token grow with the text", "everything, as far as the position method reaches", make_full},
     AttentionEntry{"hwfa", "kexue.fm/archives/9603", "short windows, the last layer everything; with position hwfa, to be trained with", "everything, through one layer", make_hwfa},
     AttentionEntry{"hwfa2", "kexue.fm/archives/9731", "short windows, a few layers everything; with position hwfa2, to be trained with", "everything, through the full layers", make_hwfa2},
@@ -20,7 +20,7 @@ constexpr std::array kAttentions{
     AttentionEntry{"recurrent_memory", "arXiv:2207.06881", "its segment, and a few vectors the model itself writes for the next; to be trained with", "the segment exactly; before it what the vectors hold", make_recurrent_memory},
     AttentionEntry{"streaming", "arXiv:2309.17453", "the first tokens (sinks) and the last ones, positions inside the cache", "the first tokens and the last ones; the middle is gone", make_streaming},
     AttentionEntry{"super_baseline", "kexue.fm/archives/9431", "a window of the trained length: as many tokens as in training", "the last tokens only", make_super_baseline},
-    AttentionEntry{"transformer_xl", "arXiv:1901.02860", "its segment and the tokens right before it", "the last segment and the tokens before it; through layers a little farther", make_transformer_xl},
+    AttentionEntry{"transformer_xl", "arXiv:1901.02860", "its segment and the tokens right before it", "the segment and the tokens before it exactly; through the layers as far again for each", make_transformer_xl},
     AttentionEntry{"window", "kexue.fm/archives/9431, arXiv:2310.06825", "the last tokens only", "the last tokens only", make_window},
 };
 // clang-format on

@@ -154,17 +154,16 @@ State rewound_in_segment(const SegmentCache& cache, std::string_view name, State
   return state;
 }
 
-int64_t usual_segment(int64_t trained_length, int64_t parts) {
-  return std::clamp<int64_t>(trained_length / parts, 1, 2048);
-}
+int64_t usual_segment(int64_t trained_length, int64_t parts) { return std::clamp<int64_t>(trained_length / parts, 1, 2048); }
 
 void check_segments(std::string_view name, const SegmentCache& c, const std::string& gradient, int64_t trained_length) {
   LV_CHECK(c.segment >= 1, "[{}] segment must be at least 1; got {}", name, c.segment);
-  LV_CHECK(c.memory >= 0 && c.slots >= 0, "[{}] what is kept must not be negative; got {} tokens and {} slots", name, c.memory, c.slots);
+  LV_CHECK(c.memory >= 0 && c.slots >= 0, "[{}] what is kept must not be negative; got {} tokens and {} slots", name, c.memory,
+           c.slots);
   LV_CHECK(c.rate >= 1 && c.segment % c.rate == 0 && c.memory % c.rate == 0,
            "[{}] rate must divide the segment and the memory; got {}, {} and {}", name, c.rate, c.segment, c.memory);
-  LV_CHECK(c.places() <= trained_length, "[{}] a query would look back over {} tokens; the model was trained for {}: take less", name,
-           c.places(), trained_length);
+  LV_CHECK(c.places() <= trained_length, "[{}] a query would look back over {} tokens; the model was trained for {}: take less",
+           name, c.places(), trained_length);
   LV_CHECK(gradient == "stop" || gradient == "through", "[{}] gradient must be stop or through; got '{}'", name, gradient);
 }
 

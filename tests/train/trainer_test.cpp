@@ -30,8 +30,12 @@ ScheduleConfig fast() {
 }
 
 /// Methods with a memory of earlier segments.
-constexpr std::array kMemories{"infini:segment=16", "transformer_xl:segment=16", "compressive:segment=8,rate=2",
-                               "memorizing:segment=8,memory=40,top=4", "recurrent_memory:segment=16,tokens=4"};
+constexpr std::array kMemories{"infini:segment=16",
+                               "transformer_xl:segment=16",
+                               "compressive:segment=8,rate=2",
+                               "compressive:segment=8,rate=2,function=conv",
+                               "memorizing:segment=8,memory=40,top=4",
+                               "recurrent_memory:segment=16,tokens=4"};
 
 TEST(Trainer, LearnsARule) {
   std::vector<const char*> methods{"full", "window:window=16"};
@@ -59,11 +63,11 @@ class TrainerOnDisk : public testing::TemporaryFolder {};
 TEST_F(TrainerOnDisk, GoesOnToTheBit) {
   std::vector<std::pair<std::string, std::string>> cases;  // optimizer, attention
   for (const auto& entry : optimizers()) cases.emplace_back(entry.name, kMemories[0]);
-  for (const char* attention : kMemories) cases.emplace_back("adamw", attention);
+  for (const char* attention : std::span(kMemories).subspan(1)) cases.emplace_back("adamw", attention);
   for (const auto& [optimizer, attention] : cases) {
     SCOPED_TRACE(optimizer + " " + attention);
-    const auto folder = root / fmt::format("{}-{}", optimizer, parse_setting(attention).name);
-    std::filesystem::create_directories(folder);
+    const auto folder = root / fmt::format("{}", std::hash<std::string>()(optimizer + attention));
+    std::filesystem::create_directory(folder);
     Trainer whole(fresh(attention), steps_of(20, optimizer), fast(), at::kCPU);
     const auto expected = losses(whole, 20);
     Trainer first(fresh(attention), steps_of(20, optimizer), fast(), at::kCPU);
@@ -104,7 +108,7 @@ void expect_equal(const std::map<std::string, Tensor>& a, const std::map<std::st
 
 TEST(Trainer, RecomputedLayersHaveTheSameGradients) {
   for (const char* attention : {"full", "infini:segment=16", "infini:segment=16,rule=delta", "streaming:window=16,sinks=2",
-                                "transformer_xl:segment=16", "compressive:segment=8,rate=2",
+                                "transformer_xl:segment=16", "compressive:segment=8,rate=2,function=conv",
                                 "memorizing:segment=8,memory=40,top=4,layers=0-1", "recurrent_memory:segment=16,tokens=4"})
     expect_equal(gradients(attention, [](auto&) {}, {some_batch(1)}),
                  gradients(attention, [](auto& c) { c.recompute = true; }, {some_batch(1)}));
@@ -128,7 +132,8 @@ TEST(Trainer, TheMemoryInTrainingIsThatOfReading) {
     ModelState state;
     std::vector<Tensor> hidden;
     for (int64_t first = 0; first < 100; first += 7) {
-      auto out = reader.forward({batch.ids.narrow(1, first, std::min<int64_t>(7, 100 - first)), first}, reader.method("", ""), state);
+      auto out =
+          reader.forward({batch.ids.narrow(1, first, std::min<int64_t>(7, 100 - first)), first}, reader.method("", ""), state);
       hidden.push_back(out.hidden[0]), state = std::move(out.state);
     }
     const Tensor logits = reader.logits(at::cat(hidden));  // [T,V]
