@@ -110,7 +110,7 @@ TEST_F(ProgramPages, ListSaysWhatItWrites) {
   ASSERT_EQ(list.status, 0) << list.err;
   EXPECT_EQ(fields_of(list.json()), documented("list"));
   const Ended part = run({"list", "attention"});
-  EXPECT_EQ(part.out.rfind("attention\n  full", 0), 0U) << part.out;
+  EXPECT_EQ(part.out.rfind("attention\n  compressive", 0), 0U) << part.out;
   EXPECT_EQ(run({"list"}).out.find(" \n"), std::string::npos) << "blanks at a line's end";
 }
 
