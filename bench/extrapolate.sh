@@ -8,7 +8,7 @@
 set -euo pipefail
 out=$1 tokenizer=$2 train=$3 test=$4
 program=${LONGVIEW:-build/longview} seeds=${SEEDS:-1}
-lengths=${LENGTHS:-512,1k,2k,4k,8k} trials=${TRIALS:-4}
+lengths=${LENGTHS:-1k,2k,4k,8k} trials=${TRIALS:-4}
 mkdir -p "$out"
 
 # name | what is trained | methods that read it ("-": its own), separated by spaces

@@ -341,7 +341,7 @@ void add_compare(CLI::App& program) {
   app->add_option("book", command->books, "text files; none: the demo book")->type_name("FILE");
   add_model_options(*app, *command);
   app->add_option("--methods", command->list,
-                  "methods to compare: none,yarn:factor=4,rerope+full; all that make sense when left out")
+                  "methods to compare: none,own,yarn:factor=4,rerope+full; all that make sense when left out")
       ->type_name("A,B,...");
   app->add_option("--method", command->methods, "one more method; may be repeated")
       ->type_name("POSITION+ATTENTION")

@@ -22,14 +22,19 @@ Text book_of(const EvalCommand& command, const Tokenizer& tokenizer) {
   return tokenize(documents, tokenizer, 0);
 }
 
-/// Full attention without scaling, or what the model was made for.
-std::string usual_method(const Transformer& model) { return model.config().attention.empty() ? "none" : model.config().attention; }
+/// Accuracies of several texts, as one.
+Accuracy mean(const std::vector<Accuracy>& all) {
+  Accuracy out;
+  const auto n = static_cast<double>(all.size());
+  for (const auto& one : all) out.first += one.first / n, out.rest += one.rest / n, out.rest_nll += one.rest_nll / n;
+  return out;
+}
 
 /// Su's columns: accuracy of the next token inside a text that repeats itself and inside one that does not, from the first repetition on.
 Json repeat(const EvalCommand& command, const Opened& opened) {
   const auto lengths = parse_edges("eval", command.lengths, "--lengths");
   const Text book = book_of(command, *opened.tokenizer);
-  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {usual_method(*opened.model)});
+  const auto methods = labelled_methods(*opened.model, command.methods, command.list, {usual_method(opened.model->config())});
   const int64_t trained = opened.model->config().trained_length;
   TextTable table{{{"method", TextTable::Align::left}, {"length"}, {"inside"}, {"repeated"}, {"non-repeated"}}, {}};
   Json rows = Json::array();
@@ -38,21 +43,26 @@ Json repeat(const EvalCommand& command, const Opened& opened) {
     LV_CHECK(static_cast<int64_t>(book.ids.size()) >= length, "[eval] {} has {} tokens; {} are needed", book.name, book.ids.size(),
              length);
     LV_CHECK(period < length, "[eval] --period must be less than the length of {}; got {}", length, period);
-    const std::span<const Id> plain(book.ids.data(), static_cast<size_t>(length));
-    const auto again = repeated(plain, period, length);
     for (const auto& [label, method] : methods) {
       if (interrupted()) break;
-      Progress progress(2 * length, "tokens", progress_output(command));
+      Progress progress(2 * length * command.trials, "tokens", progress_output(command));
       int64_t before = 0;
       const auto step = [&, &name = label](int64_t tokens) {
         progress.update(before + tokens, name);
         return !interrupted();
       };
-      const Accuracy rep = next_token_accuracy(*opened.model, method, again, period, command.chunk, step);
-      before = length;
-      const Accuracy non = next_token_accuracy(*opened.model, method, plain, period, command.chunk, step);
+      std::vector<Accuracy> copies, texts;
+      for (int64_t trial = 0; trial < command.trials; ++trial) {  // texts that lie evenly over the book
+        const int64_t room = static_cast<int64_t>(book.ids.size()) - length, at = room * trial / command.trials;
+        const std::span<const Id> plain(book.ids.data() + at, static_cast<size_t>(length));
+        copies.push_back(next_token_accuracy(*opened.model, method, repeated(plain, period, length), period, command.chunk, step));
+        before += length;
+        texts.push_back(next_token_accuracy(*opened.model, method, plain, period, command.chunk, step));
+        before += length;
+      }
       progress.finish();
       if (interrupted()) break;
+      const Accuracy rep = mean(copies), non = mean(texts);
       table.rows.push_back({label, with_commas(length), fmt::format("{:.2f}", 100 * non.first),
                             fmt::format("{:.2f}", 100 * rep.rest), fmt::format("{:.2f}", 100 * non.rest)});
       rows.push_back({{"label", label},
@@ -60,6 +70,7 @@ Json repeat(const EvalCommand& command, const Opened& opened) {
                       {"attention", method.attention->setting},
                       {"length", length},
                       {"period", period},
+                      {"trials", command.trials},
                       {"first", non.first},
                       {"repeated", rep.rest},
                       {"non_repeated", non.rest},
@@ -112,7 +123,8 @@ void add_eval(CLI::App& program) {
       ->required();
   app->add_option("book", command->book, "text for needle and repeat (none: the demo book), file of questions")->type_name("FILE");
   add_model_options(*app, *command);
-  app->add_option("--methods", command->list, "methods, as `longview compare` takes them")->type_name("A,B,...");
+  app->add_option("--methods", command->list, "methods, as `longview compare` takes them; own: what the model was made for")
+      ->type_name("A,B,...");
   app->add_option("--method", command->methods, "one more method; may be repeated")
       ->type_name("POSITION+ATTENTION")
       ->allow_extra_args(false);

@@ -129,10 +129,9 @@ SharedReading Seeker::reading(const Method& method, int64_t length, size_t promp
 
 std::vector<std::pair<std::string, Method>> methods_of(const PasskeyCommand& command, const Opened& opened) {
   const auto& config = opened.model->config();
-  const auto usual = config.attention.empty() ? "none" : config.attention;
   LV_CHECK(command.memory == "on" || command.memory == "off" || command.memory == "both",
            "[eval] --memory must be on, off or both; got '{}'", command.memory);
-  const auto all = labelled_methods(*opened.model, command.methods, command.list, {usual});
+  const auto all = labelled_methods(*opened.model, command.methods, command.list, {usual_method(config)});
   if (command.memory == "on") return all;
   std::vector<std::pair<std::string, Method>> out;
   bool is_any = false;
@@ -212,7 +211,7 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
 void add_passkey_options(CLI::App& app, PasskeyCommand& command) {
   app.add_option("--lengths", command.lengths, "tokens of the whole prompt (4k,8k,16k,32k)")->type_name("N,N,...");
   app.add_option("--depths", command.depths, "where the sentence stands, in percent (0,25,50,75,100)")->type_name("P,P,...");
-  add_count(app, "--trials", command.trials, "prompts for each length and place (1)");
+  add_count(app, "--trials", command.trials, "prompts for each length and place, for repeat texts of the book (1)");
   app.add_option("--wordings", command.wordings, "passkey: one (as published), many, heldout (none that training has) or table")
       ->type_name("NAME");
   app.add_option("--keys", command.keys, "passkey: digits, words, codes or mixed")->type_name("KIND");

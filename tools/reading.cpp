@@ -80,17 +80,22 @@ Text tokenize(const std::vector<Document>& documents, const Tokenizer& tokenizer
 }
 
 Method parse_method(const Transformer& model, const std::string& text, const std::string& attention_otherwise) {
+  if (text == "own") return model.method("", "");
   std::string position, attention;
+  bool is_hybrid = false;  // of both kinds: the attention that goes with the position
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('+', begin), text.size());
     const std::string part = text.substr(begin, end - begin), name = parse_setting(part).name;
-    const auto known = names(attentions());
-    std::string& side = std::find(known.begin(), known.end(), name) != known.end() ? attention : position;
+    const auto is_of = [&](const std::vector<std::string>& known) {
+      return std::find(known.begin(), known.end(), name) != known.end();
+    };
+    is_hybrid = is_hybrid || (is_of(names(attentions())) && is_of(names(positions())));
+    std::string& side = is_of(names(attentions())) && !is_of(names(positions())) ? attention : position;
     LV_CHECK(side.empty(), "[method] '{}' names two methods of one kind: {} and {}", text, side, part);
     side = part;
     begin = end + 1;
   }
-  return model.method(position, attention.empty() ? attention_otherwise : attention);
+  return model.method(position, attention.empty() && !is_hybrid ? attention_otherwise : attention);
 }
 
 std::vector<std::string> split_methods(const std::string& text) {
@@ -111,9 +116,14 @@ std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& 
   for (const auto& text : split_methods(list)) asked.push_back(text);
   std::vector<std::pair<std::string, Method>> out;
   for (const auto& text : asked.empty() ? usual : asked)
-    out.emplace_back(text == "none" ? "full attention" : text, parse_method(model, text, "full"));
+    out.emplace_back(text == "none"  ? "full attention"
+                     : text == "own" ? method_label(model.method("", ""))
+                                     : text,
+                     parse_method(model, text, "full"));
   return out;
 }
+
+std::string usual_method(const ModelConfig& config) { return config.attention.empty() && config.position.empty() ? "none" : "own"; }
 
 std::vector<int64_t> parse_edges(std::string_view command, const std::string& text, std::string_view option) {
   std::vector<int64_t> out;

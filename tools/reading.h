@@ -15,6 +15,7 @@ struct Text {
 Text tokenize(const std::vector<Document>& documents, const Tokenizer& tokenizer, int64_t most);
 
 /// "yarn:factor=4+streaming:window=1024": names of either registry, joined by '+'.
+/// POSITION+ATTENTION, either of them, "none" (the checkpoint's rotation unscaled) or "own" (what the model was made for).
 Method parse_method(const Transformer& model, const std::string& text, const std::string& attention_otherwise);
 
 /// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: a part like y=2 belongs to the one before.
@@ -23,6 +24,8 @@ std::vector<std::string> split_methods(const std::string& text);
 /// Methods of --method and --methods with their labels, or `usual` where none is asked for; "none" is full attention.
 std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& model, std::vector<std::string> asked,
                                                              const std::string& list, const std::vector<std::string>& usual);
+/// What is asked for where nothing is: full attention, or what the model was made for where it was made for something else.
+std::string usual_method(const ModelConfig& config);
 
 /// "0,4k,8k": where buckets begin, or lengths. Throws unless they grow from 0 or more.
 std::vector<int64_t> parse_edges(std::string_view command, const std::string& text, std::string_view option = "--buckets");

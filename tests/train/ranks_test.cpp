@@ -70,7 +70,7 @@ TEST(TrainerRanks, CheckpointsAreWhole) {
 
 TEST(ParametersRanks, MastersStayExactInBf16) {
   const Checkpoint checkpoint = fresh_checkpoint(small_model(), byte_tokenizer_spec(), 1);
-  testing::expect_none(on_ranks(3, [&](const std::shared_ptr<Communicator>& ranks) {
+  testing::expect_none(testing::on_ranks(3, [&](const std::shared_ptr<Communicator>& ranks) {
     const ParameterOptions options{.type = at::kBFloat16, .ranks = ranks, .is_shared = true};
     Parameters parameters(checkpoint, options);
     const auto before = parameters.masters();
