@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "longview/base/device.h"
+#include "longview/checkpoint/tensor_names.h"
 
 namespace longview {
 namespace {
@@ -25,12 +26,28 @@ double mean_seen(int64_t length, int64_t most) {
 /// Keys that a query is multiplied with, in the mean over a text.
 double keys_seen(const Attention& layer, int64_t length) {
   const Setting setting = parse_setting(layer.setting);
-  if (setting.name == "infini") {  // its segment so far, what overlaps with the one before, and sinks
-    const int64_t segment = std::max<int64_t>(value_of(setting, "segment"), 1),
-                  extra = value_of(setting, "overlap") + value_of(setting, "sinks");
-    return std::min(mean_seen(segment, segment) + static_cast<double>(extra), mean_seen(length, length));
+  const int64_t segment = value_of(setting, "segment") + 2 * value_of(setting, "tokens");
+  if (segment == 0) return mean_seen(length, layer.bound().value_or(length));
+  int64_t before = 0;  // what a segment sees beside itself
+  for (const char* key : {"overlap", "sinks", "cache", "compressed"}) before += value_of(setting, key);
+  if (setting.name == "transformer_xl" || setting.name == "compressive") before += value_of(setting, "memory");
+  return std::min(mean_seen(segment, segment) + static_cast<double>(before), mean_seen(length, length));
+}
+
+/// Products of a memory beside those keys, for a token.
+double memory_operations(const Attention& layer, const ModelConfig& config, int64_t length) {
+  const Setting setting = parse_setting(layer.setting);
+  const auto H = static_cast<double>(config.heads), D = static_cast<double>(config.head_width);
+  if (setting.name == "memorizing") {  // a search over what is kept, and the values found
+    const int64_t kept = value_of(setting, "memory"), top = value_of(setting, "top");
+    const double seen = mean_seen(length, kept == 0 ? length : kept);
+    return 2 * H * D * seen + 4 * H * D * std::min(seen, static_cast<double>(top));
   }
-  return mean_seen(length, layer.bound().value_or(length));
+  if (setting.name == "compressive") return 0;
+  const auto memory = static_cast<double>(layer.memory_values(config.kv_heads, config.head_width));  // M and z of all G heads
+  const bool is_delta = layer.setting.find("delta") != std::string::npos;
+  const double reads = H / static_cast<double>(config.kv_heads) + (is_delta ? 1 : 0);  // delta reads before it writes
+  return 2 * memory * (reads + 1);
 }
 
 struct Peak {
@@ -63,16 +80,13 @@ double measured(at::ScalarType type) {
 
 double attention_operations(const Attention& layer, const ModelConfig& config, int64_t length) {
   const auto H = static_cast<double>(config.heads), D = static_cast<double>(config.head_width);
-  const auto memory = static_cast<double>(layer.memory_values(config.kv_heads, config.head_width));  // M and z of all G heads
-  const bool is_delta = layer.setting.find("delta") != std::string::npos;
-  const double reads = H / static_cast<double>(config.kv_heads) + (is_delta ? 1 : 0);  // delta reads before it writes
-  return 4 * H * D * keys_seen(layer, length) + 2 * memory * (reads + 1);
+  return 4 * H * D * keys_seen(layer, length) + memory_operations(layer, config, length);
 }
 
 TokenCost token_cost(const Parameters& parameters, const ModelConfig& config, const Method& method, int64_t length) {
   TokenCost out;
   for (const auto& [name, tensor] : parameters.tensors()) {
-    if (tensor.dim() != 2 || name.starts_with("model.position.")) continue;
+    if (tensor.dim() != 2 || is_method_value(name)) continue;
     const double cost = static_cast<double>(tensor.numel()) * (tensor.requires_grad() ? 6 : 4);
     const bool is_embedding = name == "model.embed_tokens.weight";
     if (name == "lm_head.weight" || (is_embedding && config.tied_head)) out.head += cost;
@@ -80,6 +94,8 @@ TokenCost token_cost(const Parameters& parameters, const ModelConfig& config, co
   }
   for (int64_t layer = 0; layer < config.layers; ++layer)
     out.layers += 3 * attention_operations(method.attention->at(layer), config, length);
+  if (const Recurrence* r = method.attention->recurrence(); r != nullptr)  // its vectors go through the layers too
+    out.layers *= 1 + 2 * static_cast<double>(r->first.size(0)) / static_cast<double>(r->segment);
   return out;
 }
 
