@@ -43,6 +43,10 @@ TEST(AttentionOperations, GoByWhatATokenSees) {
   EXPECT_DOUBLE_EQ(layer_operations("infini:segment=16", 64), 4 * E * 8.5 + 2 * 2 * E * (D + 1));  // read and written
   EXPECT_DOUBLE_EQ(layer_operations("infini:segment=16,rule=delta", 64), 4 * E * 8.5 + 2 * 3 * E * (D + 1));
   EXPECT_DOUBLE_EQ(layer_operations("infini:segment=16,memory=off", 64), 4 * E * 8.5);
+  EXPECT_DOUBLE_EQ(layer_operations("transformer_xl:segment=16,memory=20", 64), 4 * E * (8.5 + 20));
+  EXPECT_DOUBLE_EQ(layer_operations("compressive:segment=16,memory=8,compressed=4,rate=2", 64), 4 * E * (8.5 + 8 + 4));
+  EXPECT_DOUBLE_EQ(layer_operations("memorizing:segment=16,cache=8,memory=10,top=4", 10), 4 * E * 5.5 + 2 * E * 5.5 + 4 * E * 4);
+  EXPECT_DOUBLE_EQ(layer_operations("recurrent_memory:segment=12,tokens=2", 64), 4 * E * 8.5);
 }
 
 TEST(PeakOperations, OfTheCpuAreMeasured) { EXPECT_GT(peak_operations(at::kCPU, at::kFloat).value_or(0), 1e8); }
