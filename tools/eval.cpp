@@ -93,10 +93,8 @@ void eval(EvalCommand& command) {
            {"trained_length", opened.model->config().trained_length},
            {"seed", command.seed}};
   if (command.task == "passkey")
-    out["prompts"] = {{"wordings", command.wordings},
-                      {"keys", command.keys},
-                      {"needles", command.needles},
-                      {"haystack", command.haystack}};
+    out["prompts"] = {
+        {"wordings", command.wordings}, {"keys", command.keys}, {"needles", command.needles}, {"haystack", command.haystack}};
   out["rows"] = rows, out["interrupted"] = interrupted().load();
   write_json(command, out);
 }
