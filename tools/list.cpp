@@ -1,6 +1,9 @@
-// longview list: models, positions, attention methods, kernels; with --markdown the page docs/methods.md.
+// longview list: models, positions, attention methods, what training takes, kernels; with --markdown the page docs/methods.md.
 #include "longview/base/text_format.h"
 #include "longview/model/footprint.h"
+#include "longview/segment/sources.h"
+#include "longview/train/optimizer.h"
+#include "longview/train/schedule.h"
 #include "tools/program.h"
 
 namespace longview::tools {
@@ -19,7 +22,8 @@ struct Row {
 constexpr int64_t kFootprintTokens = 65000;  // of the text in the footprints: what the paper's Memorizing Transformer keeps
 
 const std::vector<std::string>& kinds() {
-  static const std::vector<std::string> all{"models", "positions", "attention", "kernels", "footprints"};
+  static const std::vector<std::string> all{"models",     "positions", "attention", "sources",
+                                            "optimizers", "schedules", "kernels",   "footprints"};
   return all;
 }
 
@@ -28,12 +32,16 @@ std::vector<Row> rows_of(const std::string& what) {
   const auto wants = [&](std::string_view kind) { return what == "all" || what == kind; };
   if (wants("models"))
     for (const auto& [name, path] : known_models()) out.push_back({"models", name, path.string(), "", ""});
-  if (wants("positions"))
-    for (const auto& e : positions())
-      out.push_back({"positions", std::string(e.name), std::string(e.source), std::string(e.summary), std::string(e.remembers)});
-  if (wants("attention"))
-    for (const auto& e : attentions())
-      out.push_back({"attention", std::string(e.name), std::string(e.source), std::string(e.summary), std::string(e.remembers)});
+  const auto add_all = [&](const std::string& kind, const auto& table) {
+    for (const auto& e : table)
+      if (wants(kind))
+        out.push_back({kind, std::string(e.name), std::string(e.source), std::string(e.summary), std::string(e.remembers)});
+  };
+  add_all("positions", positions());
+  add_all("attention", attentions());
+  add_all("sources", sources());
+  add_all("optimizers", optimizers());
+  add_all("schedules", schedules());
   if (wants("kernels"))
     for (const auto& kernel : kernels::attention_kernels())
       out.push_back({"kernels", "attention." + std::string(kernel.name), "", std::string(kernel.summary), ""});
@@ -137,7 +145,8 @@ Json json_of(const Row& row) {
     return {{"model", row.name},          {"method", row.footprint.method}, {"formula", row.footprint.formula},
             {"tokens", kFootprintTokens}, {"values", row.footprint.values}, {"local_values", row.footprint.local_values}};
   Json out{{"name", row.name}, {"summary", row.summary}};
-  if (row.kind != "kernels") out["source"] = row.source, out["remembers"] = row.remembers;
+  if (row.kind != "kernels") out["source"] = row.source;
+  if (row.kind == "positions" || row.kind == "attention") out["remembers"] = row.remembers;
   return out;
 }
 
@@ -166,8 +175,10 @@ void list(const ListCommand& command) {
 
 void add_list(CLI::App& program) {
   auto command = std::make_shared<ListCommand>();
-  auto* app = program.add_subcommand("list", "models, methods and kernels, with their papers; what each method's memory holds");
-  app->add_option("what", command->what, "all, models, positions, attention, kernels or footprints")->type_name("WHAT");
+  auto* app = program.add_subcommand(
+      "list", "models, methods, kernels and what training takes, with their papers; what each method's memory holds");
+  app->add_option("what", command->what, "all, models, positions, attention, sources, optimizers, schedules, kernels or footprints")
+      ->type_name("WHAT");
   app->add_flag("--markdown", command->is_markdown, "the methods as the page docs/methods.md");
   add_json_option(*app, *command);
   app->callback([command] { list(*command); });

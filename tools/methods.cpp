@@ -109,7 +109,9 @@ std::string bounded_attention(const Transformer& model) {
 }
 
 std::string usual_attention(const Transformer& model, const std::string& position) {
-  const bool is_plain = position.empty() || position == "none" || parse_setting(position).name == "rope";
+  const std::string named =
+      position.empty() ? model.config().position : position;  // a model trained with another than RoPE has its own reach
+  const bool is_plain = named.empty() || named == "none" || parse_setting(named).name == "rope";
   return is_plain ? bounded_attention(model) : model.default_attention();
 }
 

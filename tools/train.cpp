@@ -1,25 +1,28 @@
 // longview train CONFIG.toml: from scratch, continued, resumed.
-#include <fstream>
-
 #include "longview/base/text_format.h"
 #include "longview/segment/sources.h"
+#include "longview/train/cost.h"
 #include "longview/train/fresh.h"
 #include "longview/train/run.h"
 #include "longview/train/saved.h"
 #include "longview/train/toml.h"
 #include "tools/reading.h"
+#include "tools/train_log.h"
 
 namespace longview::tools {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint64_t kValidationSeed = 20171206;  // the same rows whatever the seed of the training
 const std::vector<std::string> kOnce = {"data", "model", "run", "schedule", "train"}, kSeveral = {"stage"};
 
 struct DataConfig {
-  std::string source, cache;
+  std::string source, validation, cache;
   void fields(auto&& field) {
     field("source", source, "what to train on: text:path=FOLDER, passkey:path=..., several with shares: 0.5*text:... + 0.5*copy");
+    field("validation", validation,
+          "what to validate on, written like the source: its first batches, the same every time; nothing: none");
     field("cache", cache, "folder for tokens that were made once; nothing: they are kept in memory");
   }
 };
@@ -27,6 +30,7 @@ struct DataConfig {
 struct TrainCommand : SharedOptions {
   std::string config, out, from;
   std::vector<std::string> changes;
+  double peak = 0;
   bool is_resuming = false, is_replacing = false;
 };
 
@@ -74,6 +78,14 @@ std::string value_of(const TrainingPlan& plan, const std::string& table, const s
   return value == found->second.front().values.end() ? "" : value->second;
 }
 
+/// "byte", a folder with tokenizer.json (convert --train-bpe writes one), or a model whose tokenizer it is.
+TokenizerSpec tokenizer_of(const std::string& name) {
+  if (name.empty() || name == "byte") return byte_tokenizer_spec();
+  const fs::path file = fs::path(name) / "tokenizer.json", beside = fs::path(name) / "tokenizer_config.json";
+  if (!fs::exists(file) || fs::exists(fs::path(name) / "config.json")) return open_checkpoint(find_model(name)).tokenizer;
+  return tokenizer_from_json(longview::read_text(file), fs::exists(beside) ? longview::read_text(beside) : "", file.string());
+}
+
 /// The model to begin with: a checkpoint of a training, any checkpoint, or a new one.
 Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs::path& resumed) {
   const std::string from = command.from.empty() ? value_of(plan, "model", "from") : command.from;
@@ -81,16 +93,19 @@ Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs
            "[train] adapters go on beside the model they began with: give --from, as at first");
   if (!resumed.empty() && plan.train.lora == 0) return open_checkpoint(resumed / "model");
   if (!from.empty()) return open_checkpoint(find_model(from));
-  const std::string tokenizer = value_of(plan, "model", "tokenizer");
-  const TokenizerSpec spec =
-      tokenizer.empty() || tokenizer == "byte" ? byte_tokenizer_spec() : open_checkpoint(find_model(tokenizer)).tokenizer;
-  return fresh_checkpoint(plan.model, spec, plan.run.seed);
+  return fresh_checkpoint(plan.model, tokenizer_of(value_of(plan, "model", "tokenizer")), plan.run.seed);
 }
 
 std::string note_of(const Record& r) {
   std::string out = fmt::format("loss {:.4f}", r.loss);
   for (const auto& [kind, share] : r.accuracies) out += fmt::format("  {} {:.0f}%", kind, 100 * share);
   return out;
+}
+
+std::string progress_note(const Record& r) {
+  std::string out = fmt::format("{}  {} tokens/s", note_of(r), with_commas(r.tokens_per_second, 0));
+  if (r.utilization) out += fmt::format("  MFU {:.1f}%", 100 * *r.utilization);
+  return out + "  " + bytes_text(r.memory_bytes);
 }
 
 /// The device of this rank: on a machine with several, each has its own GPU.
@@ -152,25 +167,47 @@ void train(TrainCommand command, const Launch& launch) {
     write_file(out / "config.toml", toml_text(plan.tables, kSeveral));
   }
   const auto& c = checkpoint.config;
-  note(command,
-       fmt::format("{} parameters, {} layers of {}, {}; {} on {}{}", with_commas(trainer.parameters().count()), c.layers, c.width,
-                   trainer.method().attention->setting, trainer.done() > 0 ? "going on" : "training", device_text(device),
-                   launch.size > 1 ? fmt::format(", {} ranks through {}", launch.size, ranks->transport()) : ""));
-  std::ofstream log(launch.rank > 0 ? fs::path("/dev/null") : out / "log.jsonl",
-                    command.is_resuming ? std::ios::app : std::ios::trunc);
-  LV_CHECK(log.good(), "[train] cannot write {}", (out / "log.jsonl").string());
+  const std::string what = fmt::format("{} parameters, {} layers of {}, {}", with_commas(trainer.parameters().count()), c.layers,
+                                       c.width, trainer.method().attention->setting);
+  RunHooks hooks;
+  hooks.peak_operations = command.peak > 0 ? command.peak : peak_operations(device, trainer.type());
+  const std::string machine = gpu_name(device).empty() ? device_text(device) : gpu_name(device);
+  const std::string peak = hooks.peak_operations ? fmt::format("{:.3g} TFLOP/s {}", *hooks.peak_operations / 1e12,
+                                                               command.peak > 0  ? "as --peak-flops says"
+                                                               : device.is_cpu() ? "measured with a product of matrices"
+                                                                                 : "dense, as its maker states")
+                                                 : "not known, so no MFU: --peak-flops says it";
+  note(command, fmt::format("{}; {} on {}{} ({})", what, trainer.done() > 0 ? "going on" : "training", machine,
+                            launch.size > 1 ? fmt::format(", {} ranks through {}", launch.size, ranks->transport()) : "", peak));
+  Facts facts{{"model", what},
+              {"data", plan.data.source},
+              {"validation", plan.data.validation.empty() ? "none" : plan.data.validation},
+              {"peak", peak}};
+  for (const Fact& fact : run_facts(command))
+    if (fact.key != "model file") facts.push_back(fact);
+  if (launch.size > 1) facts.push_back({"ranks", fmt::format("{} through {}", launch.size, ranks->transport())});
+  std::optional<TrainLog> log;  // of rank 0
+  if (launch.rank == 0) log.emplace(out, command.is_resuming, plan.train.steps, facts);
+  const auto held_out =
+      plan.data.validation.empty() ? nullptr : make_source(plan.data.validation, {tokenizer, kValidationSeed, cache});
+  hooks.validation = held_out.get();
   Progress progress(plan.train.steps, "steps", progress_output(command));
   Record last;
-  RunHooks hooks;
   hooks.record = [&](const Record& record) {
     last = record;
-    log << record.json().dump() << std::endl;
-    LV_CHECK(log.good(), "[train] cannot write {}: is the disk full?", (out / "log.jsonl").string());
-    progress.update(record.step, fmt::format("{}  {} tokens/s", note_of(record), with_commas(record.tokens_per_second, 0)));
+    if (log) log->add(record.json());
+    progress.update(record.step, progress_note(record), record.seconds_left);
   };
   hooks.say = [&](const std::string& text) { progress.say(text); };
   hooks.stop = [] { return interrupted().load(); };
-  const RunOutcome outcome = run_training(trainer, *source, Curriculum(plan.stages), plan.run, plan.train.steps, out, rest, hooks);
+  RunOutcome outcome;
+  try {
+    outcome = run_training(trainer, *source, Curriculum(plan.stages), plan.run, plan.train.steps, out, rest, hooks);
+  } catch (const std::exception& error) {
+    if (log) log->end(TrainingReport::State::failed, error.what());
+    throw;
+  }
+  if (log) log->end(outcome.is_finished ? TrainingReport::State::finished : TrainingReport::State::stopped);
   progress.finish();
   if (launch.rank > 0) return;
   print(command,
@@ -201,6 +238,9 @@ void add_train(CLI::App& program) {
       ->allow_extra_args(false);
   app->add_flag("--resume", command->is_resuming, "go on from the last checkpoint in the folder");
   app->add_flag("--force", command->is_replacing, "begin anew where a training is");
+  app->add_option("--peak-flops", command->peak,
+                  "operations a second that the device can do, for the MFU; nothing: from a table of GPUs, measured on a CPU")
+      ->type_name("N");
   app->add_option("-t,--threads", command->threads, "threads; 0: all processors");
   app->add_option("--device", command->device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
   add_json_option(*app, *command);

@@ -3,8 +3,12 @@
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 
+#include <array>
+
+#include "longview/base/cpu.h"
 #include "longview/base/fields.h"
 
 namespace longview {
@@ -40,5 +44,23 @@ at::Device open_device(std::string_view name) {
 }
 
 std::string device_text(at::Device device) { return device.is_cpu() ? "cpu" : fmt::format("cuda:{}", device.index()); }
+
+std::string gpu_name(at::Device device) {
+  if (device.is_cpu()) return "";
+  using Get = int (*)(int*, int);
+  using Name = int (*)(char*, int, int);
+  const auto get = reinterpret_cast<Get>(::dlsym(RTLD_DEFAULT, "cuDeviceGet"));
+  const auto name = reinterpret_cast<Name>(::dlsym(RTLD_DEFAULT, "cuDeviceGetName"));
+  std::array<char, 256> out{};
+  int number = 0;
+  const bool is_told = get != nullptr && name != nullptr && get(&number, device.index()) == 0 &&
+                       name(out.data(), static_cast<int>(out.size()) - 1, number) == 0;
+  return is_told ? out.data() : "";
+}
+
+int64_t peak_bytes(at::Device device) {
+  if (device.is_cpu()) return rss_peak_bytes();
+  return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak;
+}
 
 }  // namespace longview

@@ -9,7 +9,11 @@ namespace longview {
 /// name and cannot be used, with the reason.
 at::Device open_device(std::string_view name);
 
-/// "cpu", or the GPU's name.
+/// "cpu", or "cuda:0".
 std::string device_text(at::Device device);
+/// "NVIDIA H200" as the driver says; "" for the CPU, and where the driver does not tell.
+std::string gpu_name(at::Device device);
+/// Most bytes that tensors have taken on the device since the program began; of the CPU all that the process has had resident.
+int64_t peak_bytes(at::Device device);
 
 }  // namespace longview

@@ -59,6 +59,7 @@ std::string speed(const ProgressState& state) {
 
 std::string time_words(const ProgressState& state) {
   if (state.total < 0) return duration_text(state.elapsed);
+  if (state.left) return duration_text(*state.left) + " left";
   const auto rest = static_cast<double>(std::max<int64_t>(state.total - state.done, 0));
   if (!state.per_second || *state.per_second <= 0) return "";
   return duration_text(rest / *state.per_second) + " left";
@@ -148,11 +149,12 @@ Progress::Progress(int64_t total, std::string unit, ProgressOutput output) : out
 
 Progress::~Progress() { finish(); }
 
-void Progress::update(int64_t done, std::string_view note) {
+void Progress::update(int64_t done, std::string_view note, std::optional<double> left) {
   if (output_.quiet || finished_) return;
   const double now = output_.clock();
   state_.done = done;
   state_.note = note;
+  state_.left = left;
   // Resumed work reports at once what was done before: that is where it starts, not a speed.
   if (now - start_ < kAtOnce) speed_ = SpeedWindow();
   speed_.add(now, done);

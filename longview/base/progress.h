@@ -50,6 +50,7 @@ struct ProgressState {
   std::optional<double> per_second;
   double elapsed = 0;  // seconds
   std::string unit, note;
+  std::optional<double> left = {};  // seconds, where it is known better than by the speed
 };
 
 /// The line, at most `width` columns (escape codes not counted): the bar gives way first, then the note's tail.
@@ -68,7 +69,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   /// `done` units so far; draws at most 10 times a second on a terminal, every 10 seconds in a pipe.
-  void update(int64_t done, std::string_view note = "");
+  /// left: seconds, where units are not alike and the speed so far would say nothing of the rest.
+  void update(int64_t done, std::string_view note = "", std::optional<double> left = std::nullopt);
   /// A line of text that stays, above the progress line (a log message, say). Nothing when quiet.
   void say(std::string_view text);
   /// Clears the line. Further updates draw nothing.

@@ -96,6 +96,7 @@ void append(std::string& out, const NamedList& list) {
 std::string html(const Page& page) {
   std::string out = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n";
   out += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n";
+  if (page.refresh_seconds > 0) out += fmt::format("<meta http-equiv=\"refresh\" content=\"{}\"/>\n", page.refresh_seconds);
   out += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n<h1>{}</h1>\n", escaped(page.title),
                      page_style(), escaped(page.title));
   if (!page.lead.empty()) out += "<div class=\"lead\">\n";

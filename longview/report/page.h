@@ -61,6 +61,7 @@ struct Page {
   std::vector<std::string> lead;  // one paragraph each; the first is set larger
   std::vector<Section> sections;
   std::string footer;
+  int refresh_seconds = 0;  // a page that is still being written is loaded anew after so long; 0: it stays
 };
 
 /// The whole document. Everything in it is escaped.

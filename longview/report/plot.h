@@ -38,6 +38,7 @@ struct Plot {
   std::vector<Mark> marks;
   bool log_x = false;  // x <= 0 is drawn at the left edge
   int y_decimals = 2;  // of the values written at line ends, clips and in hover texts
+  double y_low = std::numeric_limits<double>::quiet_NaN(), y_high = y_low;  // ends of the axis where they are known: percents
 };
 
 /// Pixels of the drawing; text keeps its size, so a phone gets its own narrow drawing instead of a shrunk one.

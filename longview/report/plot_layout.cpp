@@ -122,6 +122,8 @@ Layout arranged(const Plot& plot, PlotSize size) {
   Frame& frame = layout.frame;
   frame.x = x_range(plot);
   frame.y = y_range(plot.series);
+  if (!std::isnan(plot.y_low)) frame.y.low = plot.y_low;
+  if (!std::isnan(plot.y_high)) frame.y.high = plot.y_high;
   frame.log_x = plot.log_x;
   layout.y.at = round_ticks(frame.y, 5);
   layout.y.texts = tick_texts(layout.y.at);

@@ -89,6 +89,12 @@ int64_t Parameters::count() const {
   return sum;
 }
 
+size_t Parameters::group_of(const std::string& name) const {
+  for (size_t g = 0; g < groups_.size(); ++g)
+    if (name.starts_with(groups_[g].name + ".")) return g;
+  fail("[train] '{}' is not of a group of parameters: was it written with another optimizer, or other frozen ones?", name);
+}
+
 Tensor Parameters::whole(size_t group, const Tensor& part) const {
   return (is_shared_ ? ranks_->all_gather(part) : part).narrow(0, 0, groups_.at(group).count);
 }
@@ -162,16 +168,8 @@ Tensor Parameters::norm(const std::vector<Tensor>& gradients) const {
   return squares.sqrt();
 }
 
-std::string Parameters::first_bad_gradient() const {
-  for (size_t g = 0; g < groups_.size(); ++g)
-    for (const auto& slice : groups_[g].slices)
-      if (!gradient(g).narrow(0, slice.first, slice.count).isfinite().all().item<bool>()) return slice.name;
-  return "";
-}
-
 void Parameters::publish() {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    auto& group = groups_[g];
+  for (auto& group : groups_) {
     const bool is_same = group.values.scalar_type() == group.master.scalar_type();
     if (is_shared_) group.values.copy_(ranks_->all_gather(is_same ? group.master : group.master.to(group.values.scalar_type())));
     else if (!is_same) group.values.copy_(group.master);

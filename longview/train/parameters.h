@@ -52,6 +52,9 @@ class Parameters {
   std::map<std::string, Tensor> masters() const;
   void set_masters(const std::map<std::string, Tensor>& values);
   bool is_shared() const { return is_shared_; }
+  Communicator& ranks() const { return *ranks_; }
+  /// The group that a tensor of the optimiser is beside: "matrices.m" is of the matrices.
+  size_t group_of(const std::string& name) const;
   /// This rank's part of the masters or of a tensor beside them -> [count], on every rank; and back. The same where they are not shared.
   Tensor whole(size_t group, const Tensor& part) const;
   Tensor part(size_t group, const Tensor& whole) const;
@@ -65,8 +68,6 @@ class Parameters {
   std::vector<Tensor> summed_gradients() const;
   /// l2 norm of all of those, on every rank, f32 [].
   Tensor norm(const std::vector<Tensor>& gradients) const;
-  /// Names of the first parameter whose gradient is not finite; "": none.
-  std::string first_bad_gradient() const;
   /// Rounds the masters to what the model computes with, after they were changed, and gives each rank the other ranks' parts.
   void publish();
 

@@ -1,27 +1,13 @@
 // The loop of a training.
 #include "longview/train/run.h"
 
-#include <chrono>
-
+#include "longview/base/device.h"
+#include "longview/train/fault.h"
+#include "longview/train/measure.h"
 #include "longview/train/saved.h"
 
 namespace longview {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-/// What was measured since the last record; tensors stay on the device until it is made.
-struct Since {
-  Tensor loss, right, scored;
-  int64_t steps = 0, tokens = 0;
-  Clock::time_point begin = Clock::now();
-
-  void add(const StepResult& step) {
-    const auto sum = [](Tensor& to, const Tensor& x) { to = to.defined() && x.defined() ? to + x : x.defined() ? x : to; };
-    sum(loss, step.loss), sum(right, step.right), sum(scored, step.scored);
-    ++steps, tokens += step.tokens;
-  }
-};
 
 int64_t rows(const RunConfig& config, int64_t length) { return std::max<int64_t>(1, config.tokens / length); }
 
@@ -49,12 +35,14 @@ class Run {
     curriculum_.restore(rest.at("curriculum"));
     source_.restore(rest.at("data"));
     tokens_ = rest.at("tokens").get<int64_t>(), seconds_ = rest.at("seconds").get<double>();
-    if (rest.contains("best")) best_ = rest["best"].get<double>();
+    saved_step_ = trainer_.done();
+    if (!rest.contains("best")) return;
+    best_ = rest["best"].get<double>(), best_step_ = rest.value("best_step", int64_t{0});
   }
 
   RunOutcome run() {
     while (trainer_.done() < steps_ && !trainer_.ranks().any(hooks_.stop())) one_step();
-    if (saved_step_ != trainer_.done()) save();
+    save();
     return {trainer_.done(), trainer_.done() == steps_, saved_training_path(out_, saved_step_)};
   }
 
@@ -72,14 +60,30 @@ class Run {
     if (stage.segment > 0 && stage.segment != trainer_.segment()) trainer_.set_segment(stage.segment);
     const BatchShape shape{rows(c, length), length, trainer_.segment(), is_short_one ? 1.0 : static_cast<double>(stage.repeats)};
     const StepResult result = trainer_.step([&] { return source_.next(shape); });
-    since_.add(result);
+    if (!result.bad.empty())
+      fail("[train] step {}: {} is not finite, the first that went bad; {}", trainer_.done() + 1, result.bad, last_good());
+    since_.add(result, cost_of(length));
     tokens_ += result.tokens;
     last_ = result;
     const int64_t done = trainer_.done();
-    if (done % c.log_every == 0 || done == steps_) record();
+    std::optional<Validation> validation;
+    if (c.validate_every > 0 && hooks_.validation != nullptr && (done % c.validate_every == 0 || done == steps_))
+      since_.pause([&] { validation = validate(); });
+    if (done % c.log_every == 0 || done == steps_ || validation) record(length, std::move(validation));
     if (!is_short_one) steer(result);
-    if (c.validate_every > 0 && hooks_.validation && (done % c.validate_every == 0 || done == steps_)) validate();
-    if (c.save_every > 0 && done % c.save_every == 0) save();
+    if (best_step_ == done || (c.save_every > 0 && done % c.save_every == 0)) since_.pause([&] { save(); });
+  }
+
+  const TokenCost& cost_of(int64_t length) {
+    if (cost_length_ != length || cost_segment_ != trainer_.segment())
+      cost_ = token_cost(trainer_.parameters(), trainer_.model().config(), trainer_.method(), length);
+    cost_length_ = length, cost_segment_ = trainer_.segment();
+    return cost_;
+  }
+
+  std::string last_good() const {
+    return saved_step_ > 0 ? "the last good checkpoint is " + saved_training_path(out_, saved_step_).string()
+                           : "there is no checkpoint yet: [run] save_every is " + std::to_string(c.save_every) + " steps";
   }
 
   /// The stage goes on by what was answered; waiting for the device only where a stage may end by it.
@@ -100,54 +104,45 @@ class Run {
                            curriculum_.now().repeats));
   }
 
-  void check_finite(double loss, double norm) {
-    if (std::isfinite(loss) && std::isfinite(norm)) return;
-    const std::string bad = trainer_.parameters().first_bad_gradient();
-    fail("[train] step {}: the {} is not finite{}; the last good checkpoint is {}", trainer_.done(),
-         std::isfinite(loss) ? "gradient" : "loss", bad.empty() ? "" : " (first in the gradient of " + bad + ")",
-         saved_step_ > 0 ? saved_training_path(out_, saved_step_).string() : "not there yet");
-  }
-
-  void record() {
+  void record(int64_t length, std::optional<Validation> validation) {
     Record out;
-    out.step = trainer_.done(), out.stage = static_cast<int64_t>(curriculum_.stage()), out.tokens = tokens_;
-    out.loss = since_.loss.item<double>() / static_cast<double>(since_.steps);
+    out.step = trainer_.done(), out.stage = static_cast<int64_t>(curriculum_.stage()), out.length = length, out.tokens = tokens_;
     out.gradient_norm = last_.gradient_norm.item<double>(), out.rate = last_.rate;
-    check_finite(out.loss, out.gradient_norm);
-    const double passed = std::chrono::duration<double>(Clock::now() - since_.begin).count();
-    seconds_ += passed, out.seconds = seconds_;
-    out.tokens_per_second = static_cast<double>(since_.tokens) / std::max(passed, 1e-9);
-    if (since_.scored.defined()) {
-      const Tensor counts = at::stack({since_.right, since_.scored}).cpu();  // [2,K]
-      const auto kinds = source_.kinds();
-      for (size_t k = 0; k < kinds.size() && static_cast<int64_t>(k) < counts.size(1); ++k)
-        if (const double n = counts[1][static_cast<int64_t>(k)].item<double>(); n > 0)
-          out.accuracies.emplace_back(kinds[k], counts[0][static_cast<int64_t>(k)].item<double>() / n);
-    }
+    out.seconds = seconds_;
+    since_.put(out, source_.kinds());
+    seconds_ = out.seconds;
+    if (hooks_.peak_operations)
+      out.utilization = out.operations_per_second / *hooks_.peak_operations / static_cast<double>(trainer_.ranks().size());
+    out.memory_bytes = peak_bytes(trainer_.device());
+    out.seconds_left = operations_left(trainer_, curriculum_, c.tokens, last_, steps_) / out.operations_per_second;
     out.gates = gates_of(trainer_.model());
-    out.validation = std::exchange(validation_, std::nullopt);
+    out.validation = std::move(validation);
     hooks_.record(out);
-    since_ = {};
   }
 
-  void validate() {
-    double sum = 0;
-    for (int64_t n = 0; n < c.validation_batches; ++n)
-      sum += trainer_.evaluate(hooks_.validation(n, curriculum_.now().length)).item<double>();
-    validation_ = sum / static_cast<double>(c.validation_batches);
-    hooks_.say(fmt::format("step {}: validation {:.4f}", trainer_.done(), *validation_));
-    if (best_ && *validation_ >= *best_) return;
-    best_ = validation_;
-    best_step_ = trainer_.done();
-    save();
+  /// On rows of one length and one segment, whatever stage it is, so that numbers can be compared.
+  Validation validate() {
+    int64_t length = c.validation_length, segment = 0;
+    for (const auto& stage : curriculum_.stages()) {
+      if (c.validation_length == 0) length = std::max(length, stage.length);
+      if (stage.segment > 0) segment = stage.segment;
+    }
+    const BatchShape shape{rows(c, length), length, segment > 0 ? segment : trainer_.segment(), 1};
+    Validation out = validated(trainer_, *hooks_.validation, shape, c.validation_batches);
+    LV_CHECK(std::isfinite(out.loss), "[train] step {}: the validation loss is not finite; {}", trainer_.done(), last_good());
+    hooks_.say(fmt::format("step {}: validation {:.4f}", trainer_.done(), out.loss));
+    if (!best_ || out.loss < *best_) best_ = out.loss, best_step_ = trainer_.done();
+    return out;
   }
 
   void save() {
-    check_finite(last_.loss.defined() ? last_.loss.item<double>() : 0,
-                 last_.gradient_norm.defined() ? last_.gradient_norm.item<double>() : 0);
+    if (saved_step_ == trainer_.done()) return;
+    const std::string bad = first_bad_parameter(trainer_.parameters());
+    LV_CHECK(bad.empty(), "[train] after step {}: {} is not finite, the first that went bad; {}", trainer_.done(), bad,
+             last_good());
     Json rest = {{"tokens", tokens_}, {"seconds", seconds_}, {"curriculum", curriculum_.state()}, {"data", source_.state()}};
-    if (best_) rest["best"] = *best_;
-    if (saved_step_ != trainer_.done()) save_training(saved_training_path(out_, trainer_.done()), trainer_, rest);
+    if (best_) rest["best"] = *best_, rest["best_step"] = best_step_;
+    save_training(saved_training_path(out_, trainer_.done()), trainer_, rest);
     saved_step_ = trainer_.done();
     if (trainer_.ranks().rank() > 0) return;
     auto all = saved_trainings(out_);
@@ -169,19 +164,35 @@ class Run {
   StepResult last_;
   int64_t tokens_ = 0, saved_step_ = 0, best_step_ = 0;
   double seconds_ = 0;
-  std::optional<double> best_, validation_;
+  std::optional<double> best_;
+  TokenCost cost_;
+  int64_t cost_length_ = -1, cost_segment_ = -1;
 };
 
 }  // namespace
 
 Json Record::json() const {
-  Json out = {{"step", step},     {"stage", stage},
-              {"tokens", tokens}, {"seconds", seconds},
-              {"loss", loss},     {"gradient_norm", gradient_norm},
-              {"rate", rate},     {"tokens_per_second", tokens_per_second}};
+  Json out = {{"step", step},
+              {"stage", stage},
+              {"length", length},
+              {"tokens", tokens},
+              {"seconds", seconds},
+              {"loss", loss},
+              {"gradient_norm", gradient_norm},
+              {"rate", rate},
+              {"tokens_per_second", tokens_per_second},
+              {"operations_per_second", operations_per_second},
+              {"memory_bytes", memory_bytes},
+              {"seconds_left", seconds_left}};
+  if (utilization) out["mfu"] = *utilization;
   for (const auto& [kind, share] : accuracies) out["accuracy"][kind] = share;
   if (!gates.empty()) out["gates"] = gates;
-  if (validation) out["validation"] = *validation;
+  if (!validation) return out;
+  Json& held_out = out["validation"];
+  held_out = {{"loss", validation->loss}, {"positions", Json::array()}};
+  for (const auto& bucket : validation->positions)
+    held_out["positions"].push_back({{"from", bucket.from}, {"to", bucket.to}, {"targets", bucket.targets}, {"loss", bucket.loss}});
+  for (const auto& [kind, share] : validation->accuracies) held_out["accuracy"][kind] = share;
   return out;
 }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "longview/base/registry.h"
+
 namespace longview {
 
 struct ScheduleConfig {
@@ -20,6 +22,11 @@ struct ScheduleConfig {
     field("least", least, "share of the rate at the end");
   }
 };
+
+/// What is left of the rate, from 1 to 0, when a share of the fall has passed.
+using ScheduleShape = double (*)(double share);
+using ScheduleEntry = Entry<ScheduleShape>;
+std::span<const ScheduleEntry> schedules();
 
 /// Throws on values that make no sense.
 void check(const ScheduleConfig& config);

@@ -52,7 +52,16 @@ struct StepResult {
   Tensor gradient_norm;  // f32 [], before clipping
   Tensor right, scored;  // f32 [K] of each kind: targets that were the likeliest, and targets
   double rate = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, targets = 0;  // read, and of these scored
+  std::string bad;                  // the first tensor that was not finite, in words; then nothing was changed. "": all is well
+};
+
+/// A batch's targets, without gradients.
+struct TargetScores {
+  Tensor loss;        // [] as in training: of several losses the sum of their means
+  Tensor nll, right;  // f32, bool [n]
+  Tensor place;       // int64 [n] of the target in its row, on the CPU
+  Tensor kind;        // int64 [n]; undefined: all are of one kind
 };
 
 class Trainer {
@@ -63,8 +72,9 @@ class Trainer {
 
   /// Step number `done()` + 1, from `config.accumulate` batches.
   StepResult step(const std::function<Batch()>& next);
+  TargetScores score(const Batch& whole) const;
   /// Mean nats of a batch's targets, [] without gradients.
-  Tensor evaluate(const Batch& batch) const;
+  Tensor evaluate(const Batch& batch) const { return score(batch).nll.mean(); }
   /// Throws where the ranks cannot share batches of B rows of T tokens in segments of N.
   void check_shape(int64_t B, int64_t T, int64_t N) const { check_split(split_, B, T, N); }
 
@@ -78,6 +88,8 @@ class Trainer {
   const Method& method() const { return method_; }
   at::Device device() const { return device_; }
   Communicator& ranks() const { return *split_.all; }
+  /// Of products.
+  at::ScalarType type() const { return parameters_.tensors().at("model.layers.0.self_attn.q_proj.weight").scalar_type(); }
 
   /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step. Whole on every rank, so that
   /// any number of ranks can go on with them; all ranks must call these.
@@ -90,9 +102,10 @@ class Trainer {
  private:
   struct Scored;
   bool knows_documents() const;
-  Scored forward(const Batch& whole) const;
-  void check_ranks() const;
+  Segment segment_of(const Batch& part, int64_t first) const;
+  Scored forward(const Batch& part) const;
   void sum_over_ranks(StepResult& result) const;
+  std::string bad_output(const Batch& part, ModelState before) const;
 
   Checkpoint original_;
   TrainerConfig config_;

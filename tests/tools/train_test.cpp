@@ -91,6 +91,72 @@ TEST_F(ProgramTrain, SaysWhatIsWrong) {
   EXPECT_NE(error({config(), "-o", out, "--resume"}).find("model.safetensors"), std::string::npos);
 }
 
+TEST_F(ProgramTrain, WatchesItself) {
+  const std::string validation = "data.validation=text:path=" + book;
+  const Words words{"train",
+                    config(),
+                    "-o",
+                    at("out"),
+                    "-t",
+                    "1",
+                    "-q",
+                    "--set",
+                    validation,
+                    "--set",
+                    "run.validate_every=4",
+                    "--set",
+                    "run.validation_batches=1",
+                    "--peak-flops",
+                    "1e12"};
+  ASSERT_EQ(run(words).status, 0);
+  const auto all = records(at("out"));
+  ASSERT_EQ(all.size(), 12U);
+  for (const auto& record : all) {
+    EXPECT_EQ(record["length"], record["stage"] == 0 ? 128 : 256);
+    EXPECT_NEAR(record["mfu"].get<double>(), record["operations_per_second"].get<double>() / 1e12, 1e-9);
+    EXPECT_GT(record["memory_bytes"].get<int64_t>(), 0);
+    EXPECT_EQ(record.contains("validation"), record["step"].get<int64_t>() % 4 == 0);
+  }
+  EXPECT_EQ(all.back()["seconds_left"], 0);
+  const Json& last = all.back()["validation"];
+  EXPECT_EQ(last["positions"].size(), 8U);
+  EXPECT_EQ(last["positions"][7]["to"], 256);  // of the longest stage, whatever stage it is
+  EXPECT_EQ(all[3]["validation"]["positions"][7]["to"], 256);
+  EXPECT_LT(last["loss"].get<double>(), all[3]["validation"]["loss"].get<double>());
+  const std::string page = read_text(fs::path(at("out")) / "report.html");
+  for (const std::string part : {"Finished: step 12 of 12", "Validation by position", "Gates by layer", "utilisation"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  EXPECT_EQ(page.find("http-equiv"), std::string::npos) << "a page that is done stays as it is";
+}
+
+TEST_F(ProgramTrain, ValidationIsTheSameForEveryRun) {
+  const std::string validation = "data.validation=text:path=" + book;
+  const auto loss = [&](const std::string& folder, const Words& more) {
+    EXPECT_EQ(run(Words{"train", config(), "-o", at(folder), "-t", "1", "-q", "--set", validation, "--set", "run.validate_every=1",
+                        "--set", "train.steps=2", "--set", "schedule.rate=1e-30", "--set", "run.validation_batches=2"} +
+                  more)
+                  .status,
+              0);
+    const auto all = records(at(folder));
+    EXPECT_EQ(all.front()["validation"]["loss"], all.back()["validation"]["loss"]) << "the same batches and weights";
+    return all.back()["validation"]["loss"].get<double>();
+  };
+  EXPECT_EQ(loss("a", {}), loss("b", {"--set", "data.source=copy"}));
+}
+
+TEST_F(ProgramTrain, NumbersThatAreNotFiniteEndIt) {
+  ASSERT_EQ(run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--set", "train.steps=6"}).status, 0);
+  const Ended ended = run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--resume", "--set", "schedule.rate=1e38"});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_NE(ended.err.find("is not finite, the first that went bad; the last good checkpoint is"), std::string::npos) << ended.err;
+  EXPECT_NE(ended.err.find("checkpoint-000006"), std::string::npos) << ended.err;
+  EXPECT_NE(read_text(fs::path(at("out")) / "report.html").find("Failed after step"), std::string::npos);
+  const Ended read = run({"read", book, "-m", at("out") + "/checkpoint-000006/model", "--json", "-", "-q"});
+  ASSERT_EQ(read.status, 0) << read.err;
+  EXPECT_LT(read.json()["nll"].get<double>(), std::log(256.0));
+  EXPECT_EQ(run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--resume"}).status, 0) << "and goes on";
+}
+
 TEST_F(ProgramTrain, AFullDiskLeavesTheLastCheckpoint) {
   ASSERT_EQ(run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--set", "train.steps=6"}).status, 0);
   const Ended full = Child({"train", config(), "-o", at("out"), "-t", "1", "-q", "--resume"}, "", 60000).wait();
