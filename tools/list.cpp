@@ -61,6 +61,7 @@ TextTable footprint_table(const std::vector<Row>& rows) {
                  {"method", TextTable::Align::left},
                  {"values"},
                  {"times less"},
+                 {"in a state"},
                  {"with the segment"},
                  {"times less"},
                  {"formula", TextTable::Align::left}},
@@ -74,7 +75,7 @@ TextTable footprint_table(const std::vector<Row>& rows) {
     const auto times = [](int64_t more, int64_t less) {
       return fmt::format("{:.1f}", static_cast<double>(more) / static_cast<double>(less));
     };
-    out.rows.push_back({row.name, f.method, with_commas(f.values), times(m.values, f.values),
+    out.rows.push_back({row.name, f.method, with_commas(f.values), times(m.values, f.values), with_commas(f.state_values),
                         with_commas(f.values + f.local_values), times(m.values + m.local_values, f.values + f.local_values),
                         f.formula});
   }
@@ -142,8 +143,13 @@ std::string words(const std::vector<Row>& rows, const std::string& kind) {
 Json json_of(const Row& row) {
   if (row.kind == "models") return {{"name", row.name}, {"path", row.source}};
   if (row.kind == "footprints")
-    return {{"model", row.name},          {"method", row.footprint.method}, {"formula", row.footprint.formula},
-            {"tokens", kFootprintTokens}, {"values", row.footprint.values}, {"local_values", row.footprint.local_values}};
+    return {{"model", row.name},
+            {"method", row.footprint.method},
+            {"formula", row.footprint.formula},
+            {"tokens", kFootprintTokens},
+            {"values", row.footprint.values},
+            {"state_values", row.footprint.state_values},
+            {"local_values", row.footprint.local_values}};
   Json out{{"name", row.name}, {"summary", row.summary}};
   if (row.kind != "kernels") out["source"] = row.source;
   if (row.kind == "positions" || row.kind == "attention") out["remembers"] = row.remembers;

@@ -39,8 +39,11 @@ void MemoryTrace::see(const Session& session) {
 }
 
 bool has_memory(const Method& method, const ModelConfig& config) {
-  for (int64_t layer = 0; layer < config.layers; ++layer)
-    if (method.attention->at(layer).memory_values(config.kv_heads, config.head_width) > 0) return true;
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    const Attention& own = method.attention->at(layer);
+    const bool is_infini = parse_setting(own.setting).name.starts_with("infini");  // whose memory can be turned off
+    if (is_infini && own.memory_values(config.kv_heads, config.head_width) > 0) return true;
+  }
   return false;
 }
 

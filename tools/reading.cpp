@@ -115,13 +115,13 @@ std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& 
   return out;
 }
 
-std::vector<int64_t> parse_edges(std::string_view command, const std::string& text) {
+std::vector<int64_t> parse_edges(std::string_view command, const std::string& text, std::string_view option) {
   std::vector<int64_t> out;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    out.push_back(to_int(command, "--buckets", text.substr(begin, end - begin)));
+    out.push_back(to_int(command, option, text.substr(begin, end - begin)));
     LV_CHECK(out.back() >= 0 && (out.size() < 2 || out[out.size() - 2] < out.back()),
-             "[{}] --buckets must begin at 0 or more and grow; got '{}'", command, text);
+             "[{}] {} must begin at 0 or more and grow; got '{}'", command, option, text);
     begin = end + 1;
   }
   return out;

@@ -24,8 +24,8 @@ std::vector<std::string> split_methods(const std::string& text);
 std::vector<std::pair<std::string, Method>> labelled_methods(const Transformer& model, std::vector<std::string> asked,
                                                              const std::string& list, const std::vector<std::string>& usual);
 
-/// "0,4k,8k": where buckets begin. Throws unless they grow from 0 or more.
-std::vector<int64_t> parse_edges(std::string_view command, const std::string& text);
+/// "0,4k,8k": where buckets begin, or lengths. Throws unless they grow from 0 or more.
+std::vector<int64_t> parse_edges(std::string_view command, const std::string& text, std::string_view option = "--buckets");
 
 /// A saved state, to go on from with the method it was read with.
 struct Resumed {

@@ -171,6 +171,7 @@ void train(TrainCommand command, const Launch& launch) {
                                        c.width, trainer.method().attention->setting);
   RunHooks hooks;
   hooks.peak_operations = command.peak > 0 ? command.peak : peak_operations(device, trainer.type());
+  if (hooks.peak_operations) *hooks.peak_operations *= static_cast<double>(launch.size);
   const std::string machine = gpu_name(device).empty() ? device_text(device) : gpu_name(device);
   const std::string peak = hooks.peak_operations ? fmt::format("{:.3g} TFLOP/s {}", *hooks.peak_operations / 1e12,
                                                                command.peak > 0  ? "as --peak-flops says"

@@ -17,6 +17,12 @@ struct Attended {
   State state;  // to be passed in with the next segment
 };
 
+/// A memory in the model's own stream: m vectors before and behind each segment of the text (model/recurrence.cpp).
+struct Recurrence {
+  int64_t segment = 0;  // N
+  Tensor first;         // [m,E] what the first segment reads
+};
+
 class Attention {
  public:
   virtual ~Attention() = default;
@@ -35,6 +41,12 @@ class Attention {
   virtual std::optional<int64_t> bound() const = 0;
   /// f32 values of a memory beside those tokens, in a layer of G key heads of width D; while it is written, as many again.
   virtual int64_t memory_values(int64_t /*G*/, int64_t /*D*/) const { return 0; }
+  /// Whether a memory is mixed in by the model's gates, Qkv::gate.
+  virtual bool has_gates() const { return false; }
+  /// None: the model's stream is the text.
+  virtual const Recurrence* recurrence() const { return nullptr; }
+  /// What is trained with the model and held by a checkpoint as "model.attention.NAME"; Rotary::values has it.
+  virtual std::vector<LearnedValue> learned() const { return {}; }
   std::string setting;  // "streaming:window=1024,sinks=4": the method and all its values, as make_attention understands them
 };
 

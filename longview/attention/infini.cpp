@@ -7,6 +7,7 @@
 #include <array>
 
 #include "longview/attention/kv.h"
+#include "longview/attention/layers.h"
 #include "longview/attention/methods.h"
 #include "longview/attention/scored.h"
 #include "longview/kernels/infini_spread.h"
@@ -58,22 +59,6 @@ kernels::MemoryRules rules_of(const InfiniConfig& c) {
           named("read", c.read, std::array{Read{"centred", ReadRule::centred}, Read{"plain", ReadRule::plain}})};
 }
 
-/// "0-9/20" -> {0,9} {20,20}
-std::vector<std::pair<int64_t, int64_t>> layers_of(const std::string& text) {
-  std::vector<std::pair<int64_t, int64_t>> out;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('/', begin), text.size());
-    const std::string range = text.substr(begin, end - begin);
-    const size_t dash = range.find('-');
-    const int64_t first = to_int("infini", "layers", range.substr(0, dash));
-    const int64_t last = dash == std::string::npos ? first : to_int("infini", "layers", range.substr(dash + 1));
-    LV_CHECK(first >= 0 && first <= last, "[infini] layers must be like 0-9/20; got '{}'", text);
-    out.emplace_back(first, last);
-    begin = end + 1;
-  }
-  return out;
-}
-
 /// Tokens [first, first + count) of one segment, and which tokens of the text are where while they are read.
 struct Stretch {
   int64_t first, count;
@@ -85,22 +70,21 @@ struct Stretch {
 
 struct Infini final : Attention {
   explicit Infini(InfiniConfig config)
-      : c(std::move(config)), rules(rules_of(c)), has_memory(c.memory == "on"), layers(layers_of(c.layers)) {
+      : c(std::move(config)), rules(rules_of(c)), has_memory(c.memory == "on"), layers("infini", c.layers) {
     if (layers.empty()) return;
     others = make_attention(c.others == "full" ? "full" : fmt::format("window:window={}", c.sinks + c.overlap + c.segment));
   }
 
   const Attention& at(int64_t layer) const override {
     if (layers.empty()) return *this;
-    const bool has_it =
-        std::any_of(layers.begin(), layers.end(), [&](auto range) { return layer >= range.first && layer <= range.second; });
-    return has_it ? *this : *others;
+    return layers.has(layer) ? *this : *others;
   }
 
   std::optional<int64_t> bound() const override {
     if (others && !others->bound()) return std::nullopt;
     return c.sinks + c.overlap + c.segment;
   }
+  bool has_gates() const override { return has_memory; }
   bool knows_documents() const override { return has_memory && c.sinks == 0 && c.overlap == 0; }
   int64_t memory_values(int64_t G, int64_t D) const override {
     return has_memory ? G * kernels::feature_width(D, rules.features) * (D + 1) : 0;
@@ -323,7 +307,7 @@ struct Infini final : Attention {
   InfiniConfig c;
   kernels::MemoryRules rules;
   bool has_memory;
-  std::vector<std::pair<int64_t, int64_t>> layers;  // first and last of each range; empty: all
+  LayerRanges layers;  // empty: all
   std::shared_ptr<const Attention> others;
 };
 

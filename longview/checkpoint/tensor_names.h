@@ -25,6 +25,9 @@ inline bool is_method_value(std::string_view name) {
   return name.starts_with(kPositionValues) || name.starts_with(kAttentionValues);
 }
 
+/// NAME of such a tensor; no two methods share one.
+inline std::string method_value_name(std::string_view name) { return std::string(name.substr(name.rfind('.') + 1)); }
+
 /// Every tensor a model of these sizes has, with its shape: biases and norms of Q and K, and the head, as the config says.
 std::map<std::string, std::vector<int64_t>> needed_tensors(const ModelConfig& config);
 

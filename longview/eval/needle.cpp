@@ -1,4 +1,4 @@
-// Prompts with a number to find, and whether a model finds it.
+// Prompts with a number to find in a book, and what a model says.
 #include "longview/eval/needle.h"
 
 #include <algorithm>
@@ -8,19 +8,9 @@
 namespace longview {
 namespace {
 
-struct Wording {
-  const char *task, *filler, *needle, *question;
-};
-
-constexpr Wording kPasskey{
-    "There is an important info hidden inside a lot of irrelevant text. Find it and memorize it. I will quiz you about the "
-    "important "
-    "information there.\n",
-    " The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.",
-    "\nThe pass key is {0}. Remember it. {0} is the pass key.\n", "\nWhat is the pass key? The pass key is"};
-constexpr Wording kNeedle{
-    "", "", "\nThe secret number of the lighthouse keeper is {0}.\n",
-    "\nQuestion: What is the secret number of the lighthouse keeper?\nAnswer: The secret number of the lighthouse keeper is"};
+constexpr const char* kNeedle = "\nThe secret number of the lighthouse keeper is {0}.\n";
+constexpr const char* kQuestion =
+    "\nQuestion: What is the secret number of the lighthouse keeper?\nAnswer: The secret number of the lighthouse keeper is";
 
 uint64_t mixed(uint64_t x) {  // splitmix64
   x += 0x9E3779B97F4A7C15ULL;
@@ -29,67 +19,81 @@ uint64_t mixed(uint64_t x) {  // splitmix64
   return x ^ (x >> 31);
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 std::string first_number(const std::string& text) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto begin = std::find_if(text.begin(), text.end(), is_digit);
   return {begin, std::find_if_not(begin, text.end(), is_digit)};
 }
 
+/// Of the key's tokens: how many were the likeliest, and the loss.
+void score(const Transformer& model, const Method& method, std::span<const Id> key, Session session, KeyAnswer& out) {
+  std::vector<Tensor> hidden{session.hidden};  // [1,E] each
+  const std::vector<int64_t> ids(key.begin(), key.end());
+  const Tensor targets = at::tensor(ids, at::kLong).to(model.device());  // [n]
+  if (key.size() > 1)
+    hidden.push_back(
+        advance(model, method, {targets.cpu().narrow(0, 0, targets.numel() - 1).unsqueeze(0), session.state.seen()}, session));
+  const Tensor logits = model.logits(at::cat(hidden));  // [n,V]
+  out.tokens = targets.numel();
+  out.right = logits.argmax(-1).eq(targets).sum().item<int64_t>();
+  out.nll = kernels::nll(logits, targets).mean().item<double>();
+}
+
 }  // namespace
 
-NeedlePrompt needle_prompt(const NeedleTask& task, const Tokenizer& tokenizer) {
-  LV_CHECK(task.kind == "passkey" || task.kind == "needle", "[eval] the task must be passkey or needle; got '{}'", task.kind);
+PasskeyPrompt needle_prompt(const NeedleTask& task, const Tokenizer& tokenizer) {
   LV_CHECK(task.depth >= 0 && task.depth <= 1, "[eval] depth must be from 0 to 1; got {}", task.depth);
-  const bool in_book = task.kind == "needle";
-  const Wording& wording = in_book ? kNeedle : kPasskey;
-  NeedlePrompt out;
-  out.answer = std::to_string(10000 + mixed(task.seed) % 90000);
-  const auto ids_of = [&](const std::string& text) { return tokenizer.encode(text, Specials::plain); };
-  const auto head = ids_of(wording.task), question = ids_of(wording.question);
-  const auto needle = ids_of(fmt::format(fmt::runtime(wording.needle), out.answer));
-  const int64_t fixed = static_cast<int64_t>(head.size() + needle.size() + question.size()), room = task.length - fixed;
-  LV_CHECK(room >= 0, "[eval] a {} prompt takes at least {} tokens; got a length of {}", task.kind, fixed, task.length);
-  std::vector<Id> filler;
-  if (in_book) {
-    const auto size = static_cast<int64_t>(task.book.size());
-    LV_CHECK(size >= room, "[eval] the book has {} tokens; {} are needed", size, room);
-    const auto begin = static_cast<int64_t>(mixed(task.seed + 1) % static_cast<uint64_t>(size - room + 1));
-    filler.assign(task.book.begin() + begin, task.book.begin() + begin + room);
-  } else {
-    const auto sentence = ids_of(wording.filler);
-    while (static_cast<int64_t>(filler.size()) < room) filler.insert(filler.end(), sentence.begin(), sentence.end());
-    filler.resize(static_cast<size_t>(room));
-  }
+  PasskeyPrompt out;
+  out.key = std::to_string(10000 + mixed(task.seed) % 90000);
+  const auto question = tokenizer.encode(kQuestion, Specials::plain);
+  const auto needle = tokenizer.encode(fmt::format(fmt::runtime(kNeedle), out.key), Specials::plain);
+  const auto answer = tokenizer.encode(" " + out.key, Specials::plain);
+  const int64_t fixed = static_cast<int64_t>(needle.size() + question.size()), room = task.length - fixed;
+  const auto size = static_cast<int64_t>(task.book.size());
+  LV_CHECK(room >= 0, "[eval] a needle prompt takes at least {} tokens; got a length of {}", fixed, task.length);
+  LV_CHECK(size >= room, "[eval] the book has {} tokens; {} are needed", size, room);
+  const auto begin = task.book.begin() + static_cast<int64_t>(mixed(task.seed + 1) % static_cast<uint64_t>(size - room + 1));
   const auto split = static_cast<int64_t>(std::llround(task.depth * static_cast<double>(room)));
-  out.ids = head;
-  out.ids.insert(out.ids.end(), filler.begin(), filler.begin() + split);
+  out.ids.assign(begin, begin + split);
+  out.needle_begin = split, out.needle_end = split + static_cast<int64_t>(needle.size());
   out.ids.insert(out.ids.end(), needle.begin(), needle.end());
-  out.ids.insert(out.ids.end(), filler.begin() + split, filler.end());
+  out.ids.insert(out.ids.end(), begin + split, begin + room);
   out.ids.insert(out.ids.end(), question.begin(), question.end());
+  out.answer_begin = task.length, out.answer_end = task.length + static_cast<int64_t>(answer.size());
+  out.ids.insert(out.ids.end(), answer.begin(), answer.end());
   return out;
 }
 
-NeedleResult find_needle(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const NeedlePrompt& prompt,
-                         int64_t chunk) {
-  constexpr int kMost = 10;
-  Session session;
-  feed(model, method, prompt.ids, chunk, session);
-  NeedleResult out;
-  Session told = session;  // a fork that reads the right answer
-  const auto answer = tokenizer.encode(" " + prompt.answer, Specials::plain);
-  for (const Id id : answer) {
-    const Tensor logits = next_logits(model, told).unsqueeze(0);  // [1,V]
-    out.answer_nll +=
-        kernels::nll(logits, at::tensor({int64_t{id}}, at::kLong)).item<double>() / static_cast<double>(answer.size());
-    feed(model, method, std::span(&id, 1), 1, told);
+KeyAnswer answer_of(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const PasskeyPrompt& prompt,
+                    Session session) {
+  constexpr int64_t kMore = 5;  // tokens said beyond the key's: "is: 71349"
+  KeyAnswer out;
+  const std::span<const Id> key(prompt.ids.data() + prompt.answer_begin,
+                                static_cast<size_t>(prompt.answer_end - prompt.answer_begin));
+  score(model, method, key, session, out);
+  out.is_exact = out.is_found = out.right == out.tokens;
+  if (out.is_exact) {
+    out.said = prompt.key;
+    return out;
   }
-  for (int n = 0; n < kMost; ++n) {
+  for (int64_t n = 0; n < out.tokens + kMore; ++n) {
     const Id id = static_cast<Id>(next_logits(model, session).argmax().item<int64_t>());
     out.said += tokenizer.bytes(id);
     feed(model, method, std::span(&id, 1), 1, session);
   }
-  out.is_found = first_number(out.said) == prompt.answer;
+  const bool is_number = std::all_of(prompt.key.begin(), prompt.key.end(), is_digit);
+  out.is_found = is_number ? first_number(out.said) == prompt.key : out.said.find(prompt.key) != std::string::npos;
   return out;
+}
+
+Interval wilson(int64_t found, int64_t tried) {
+  if (tried == 0) return {};
+  constexpr double z = 1.959964;
+  const auto n = static_cast<double>(tried);
+  const double p = static_cast<double>(found) / n, middle = p + z * z / (2 * n);
+  const double width = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n)), whole = 1 + z * z / n;
+  return {std::max(0.0, (middle - width) / whole), std::min(1.0, (middle + width) / whole)};
 }
 
 }  // namespace longview

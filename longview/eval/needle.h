@@ -1,32 +1,39 @@
-// Finding one sentence in a long text: the passkey of landmark attention (arXiv:2305.16300) in repeated filler, and a needle in a book.
+// Finding one sentence in a long text: prompts with a needle in a book (the passkey's are in segment/passkey.h), and whether a model finds
+// what they hide.
 #pragma once
 
 #include "longview/infer/session.h"
+#include "longview/segment/passkey.h"
 #include "longview/text/tokenizer.h"
 
 namespace longview {
 
 struct NeedleTask {
-  std::string kind = "passkey";  // passkey: in repeated sentences; needle: in the text of `book`
-  int64_t length = 4096;         // tokens of the whole prompt
-  double depth = 0.5;            // where the sentence stands: 0 at the beginning, 1 right before the question
-  uint64_t seed = 0;             // of the number, and of where the book begins
-  std::span<const Id> book;      // for needle
+  int64_t length = 4096;       // tokens of the prompt; the answer follows it
+  double depth = 0.5;          // where the sentence stands: 0 at the beginning, 1 right before the question
+  uint64_t seed = 0;           // of the number, and of where the book begins
+  std::span<const Id> book{};  // the text around it
 };
 
-struct NeedlePrompt {
-  std::vector<Id> ids;  // length of them
-  std::string answer;   // the number
-};
 /// Throws when the length has no room for the sentence and the question, or the book is too short.
-NeedlePrompt needle_prompt(const NeedleTask& task, const Tokenizer& tokenizer);
+PasskeyPrompt needle_prompt(const NeedleTask& task, const Tokenizer& tokenizer);
 
-struct NeedleResult {
-  bool is_found = false;  // the first whole number of ten greedy tokens is the answer
-  std::string said;       // those tokens
-  double answer_nll = 0;  // nats a token of the right answer
+struct KeyAnswer {
+  bool is_exact = false;          // every token of the key was the likeliest
+  bool is_found = false;          // or what was said names it: of a number the first whole number said
+  int64_t right = 0, tokens = 0;  // of the key's tokens, each after the right ones before it
+  double nll = 0;                 // nats a token of the key
+  std::string said;               // greedily
 };
-NeedleResult find_needle(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const NeedlePrompt& prompt,
-                         int64_t chunk);
+
+/// `session` has read the prompt up to its answer.
+KeyAnswer answer_of(const Transformer& model, const Method& method, const Tokenizer& tokenizer, const PasskeyPrompt& prompt,
+                    Session session);
+
+/// Wilson's 95 % interval of a share of `found` of `tried`, [0, 1] for none (E. B. Wilson, 1927).
+struct Interval {
+  double low = 0, high = 1;
+};
+Interval wilson(int64_t found, int64_t tried);
 
 }  // namespace longview

@@ -51,15 +51,15 @@ struct Loader {
     return out.view({-1, D / 2, 2}).transpose(1, 2).reshape({-1}).to(device);
   }
 
-  /// Every tensor "model.position.NAME" by its NAME, f32.
-  std::map<std::string, Tensor> position_values() const {
+  /// Every tensor "model.position.NAME" or "model.attention.NAME" by its NAME, f32.
+  std::map<std::string, Tensor> method_values() const {
     std::map<std::string, Tensor> out;
     for (const auto& [name, tensor] : checkpoint.tensors) {
-      if (!name.starts_with(kPositionValues)) continue;
+      if (!is_method_value(name)) continue;
       check_finite(name, tensor);
       const Tensor value = at::empty(tensor.shape);
       dequantize(tensor.type, tensor.bytes.data(), value.numel(), value.data_ptr<float>());
-      out[name.substr(kPositionValues.size())] = value.to(device);
+      out[method_value_name(name)] = value.to(device);
     }
     return out;
   }
@@ -81,10 +81,10 @@ struct Keeper {
     const auto found = tensors.find(name);
     return found == tensors.end() ? Tensor() : found->second;
   }
-  std::map<std::string, Tensor> position_values() const {
+  std::map<std::string, Tensor> method_values() const {
     std::map<std::string, Tensor> out;
     for (const auto& [name, tensor] : tensors)
-      if (name.starts_with(kPositionValues)) out[name.substr(kPositionValues.size())] = tensor;
+      if (is_method_value(name)) out[method_value_name(name)] = tensor;
     return out;
   }
 };
@@ -135,7 +135,7 @@ void Transformer::load(const auto& source) {
   norm_ = source.vector("model.norm.weight");
   if (!config_.tied_head) head_ = source.weight("lm_head.weight");
   for (int64_t layer = 0; layer < config_.layers; ++layer) blocks_.push_back(load_block(source, config_, layer));
-  position_values_ = source.position_values();
+  values_ = source.method_values();
 }
 
 int64_t Transformer::weight_bytes() const {
@@ -155,9 +155,14 @@ std::string Transformer::default_attention() const {
 }
 
 Method Transformer::method(std::string_view position, std::string_view attention) const {
-  const Rotary rotary{
-      config_.head_width, config_.rope_base, config_.trained_length, position == "none" ? "" : config_.own_position(),
-      config_.heads,      config_.layers,    position_values_};
+  const Rotary rotary{config_.head_width,
+                      config_.rope_base,
+                      config_.trained_length,
+                      position == "none" ? "" : config_.own_position(),
+                      config_.heads,
+                      config_.layers,
+                      values_,
+                      config_.width};
   const std::string wanted = position.empty() ? default_position() : position == "none" ? "rope" : std::string(position);
   Method out{make_attention(attention.empty() ? default_attention() : std::string(attention), rotary),
              make_position(wanted, rotary)};
@@ -166,17 +171,20 @@ Method Transformer::method(std::string_view position, std::string_view attention
     out.attention = make_attention(hybrid, rotary);
   if (const std::string hybrid = out.attention->hybrid(); position.empty() && !hybrid.empty() && out.position->hybrid() != hybrid)
     out.position = make_position(hybrid, rotary);
-  if (position.empty())
-    for (const auto& [name, initial] : out.position->learned())
-      LV_CHECK(position_values_.contains(name), "[model] {} has no '{}{}', which its position {} learned", config_.name,
-               kPositionValues, name, parse_setting(out.position->setting).name);
+  const auto check_learned = [&](const auto& own, std::string_view prefix, const char* what) {
+    for (const auto& [name, initial] : own.learned())
+      LV_CHECK(values_.contains(name), "[model] {} has no '{}{}', which its {} {} learned", config_.name, prefix, name, what,
+               parse_setting(own.setting).name);
+  };
+  if (position.empty()) check_learned(*out.position, kPositionValues, "position");
+  if (attention.empty()) check_learned(*out.attention, kAttentionValues, "attention");
   const std::string apart = refusal(*out.attention, *out.position);
   LV_CHECK(apart.empty(), "[method] {}", apart);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const Attention& own = out.attention->at(layer);
     const std::string why = refusal(own, out.position->at(layer));
     LV_CHECK(why.empty(), "[method] {}", why);
-    LV_CHECK(own.memory_values(config_.kv_heads, config_.head_width) == 0 || !config_.memory_gate.empty(),
+    LV_CHECK(!own.has_gates() || !config_.memory_gate.empty(),
              "[{}] {} has no gates for a memory: give it some with longview convert --add-infini, or do without (memory=off)",
              parse_setting(own.setting).name, config_.name);
   }
@@ -192,11 +200,14 @@ void Transformer::prepare(const Segment& segment, ModelState& state) const {
   state.layers.resize(config_.layers);
 }
 
-Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state, bool recompute) const {
-  prepare(segment, state);
-  const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
-  Tensor x = kernels::rows(embedding_, segment.ids.reshape(-1)).view({B, T, config_.width});   // [B,T,E]
-  if (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) x = x.to(at::kFloat);  // sums of many layers
+Tensor Transformer::embedded(const Tensor& ids) const {
+  const Tensor x = kernels::rows(embedding_, ids.reshape(-1)).view({ids.size(0), ids.size(1), config_.width});  // [B,T,E]
+  const bool is_short = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
+  return is_short ? x.to(at::kFloat) : x;  // sums of many layers
+}
+
+Tensor Transformer::through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state,
+                                   bool recompute) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     const auto run = [this, layer, method, segment](const Tensor& in, State old) {
       return block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), in, segment, std::move(old));
@@ -205,6 +216,13 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
     x = out.x;
     state.layers[layer] = std::move(out.state);
   }
+  return x;
+}
+
+Forward Transformer::forward(const Segment& segment, const Method& method, ModelState state, bool recompute) const {
+  prepare(segment, state);
+  if (method.attention->recurrence() != nullptr) return recurrent(segment, method, std::move(state), recompute);
+  const Tensor x = through_layers(embedded(segment.ids), segment, method, state, recompute);  // [B,T,E]
   return {kernels::rms_norm(x, norm_, config_.norm_epsilon), std::move(state)};
 }
 
@@ -212,6 +230,11 @@ std::vector<Forward> Transformer::forward(std::span<const Segment> segments, con
                                           std::vector<ModelState> states) const {
   LV_CHECK(segments.size() == states.size(), "[forward] {} segments and {} states", segments.size(), states.size());
   if (segments.empty()) return {};
+  if (method.attention->recurrence() != nullptr) {  // whose segments begin and end at different times
+    std::vector<Forward> out;
+    for (size_t n = 0; n < segments.size(); ++n) out.push_back(forward(segments[n], method, std::move(states[n])));
+    return out;
+  }
   std::vector<Tensor> ids;
   for (size_t n = 0; n < segments.size(); ++n) {
     prepare(segments[n], states[n]);

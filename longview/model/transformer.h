@@ -49,6 +49,13 @@ class Transformer {
  private:
   /// Checks that the state goes with the segment and the model, and gives an empty one its layers.
   void prepare(const Segment& segment, ModelState& state) const;
+  /// ids [B,T] -> [B,T,E]
+  Tensor embedded(const Tensor& ids) const;
+  /// x [B,T,E] through all layers, before the last norm; moves the state on.
+  Tensor through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state, bool recompute) const;
+  /// forward for a method with a memory in the stream.
+  Forward recurrent(const Segment& segment, const Method& method, ModelState state, bool recompute) const;
+  Forward recurrent_texts(const Segment& segment, const Method& method, bool recompute) const;
   /// Takes its weights from a file's tensors or from tensors as they are.
   void load(const auto& source);
 
@@ -57,7 +64,7 @@ class Transformer {
   kernels::Weight embedding_, head_;  // [V,E]; head_ is empty when tied
   Tensor norm_;                       // [E]
   std::vector<BlockWeights> blocks_;
-  std::map<std::string, Tensor> position_values_;  // what the position learned, from "model.position.NAME"
+  std::map<std::string, Tensor> values_;  // what its own methods learned: NAME of "model.position.NAME", "model.attention.NAME"
 };
 
 }  // namespace longview

@@ -21,7 +21,8 @@ struct Rotary {
   std::string scaling{};                   // the checkpoint's own frequencies, as a position setting; "": unscaled
   int64_t heads = 1;                       // H, for methods with a bias a head
   int64_t layers = 1;                      // for methods whose layers differ
-  std::map<std::string, Tensor> values{};  // what was learned, by the names of Position::learned(); missing: as it begins
+  std::map<std::string, Tensor> values{};  // what was learned, by the names of the methods' learned(); missing: as it begins
+  int64_t width = 64;                      // E, for an attention method with vectors of its own
 };
 
 /// A tensor that is trained with the model and shared by all its layers; a checkpoint holds it as "model.position.NAME", f32.

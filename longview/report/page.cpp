@@ -73,10 +73,14 @@ void append(std::string& out, const Table& table) {
 
 void append(std::string& out, const Paragraph& words) { out += fmt::format("<p>{}</p>\n", escaped(words)); }
 
-void append(std::string& out, const Plot& plot) {
+template <class Drawing>
+void append_drawing(std::string& out, const Drawing& plot) {
   out += fmt::format("<figure>\n<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n</figure>\n", svg(plot, kWide),
                      svg(plot, kNarrow));
 }
+
+void append(std::string& out, const Plot& plot) { append_drawing(out, plot); }
+void append(std::string& out, const HeatMap& map) { append_drawing(out, map); }
 
 void append(std::string& out, const Facts& facts) {
   out += "<dl class=\"facts\">\n";

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "longview/report/plot.h"
+#include "longview/report/heat_map.h"
 
 namespace longview {
 
@@ -49,7 +49,7 @@ using Facts = std::vector<Fact>;
 struct NamedList {
   std::vector<Fact> items;
 };
-using Block = std::variant<Paragraph, Plot, Table, Facts, NamedList>;
+using Block = std::variant<Paragraph, Plot, HeatMap, Table, Facts, NamedList>;
 
 struct Section {
   std::string title;  // may be empty

@@ -16,6 +16,7 @@ font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu San
 .lv-plot .lv-soft{fill:var(--lv-soft)}
 .lv-plot .lv-title{font-size:14px;font-weight:600}
 .lv-plot .lv-name{font-weight:600}
+.lv-plot .lv-on{font-weight:600;fill:var(--lv-ground)}
 .lv-plot .lv-halo{paint-order:stroke;stroke:var(--lv-ground);stroke-width:4px;stroke-linejoin:round}
 .lv-plot .lv-grid{stroke:var(--lv-grid);stroke-width:1;fill:none}
 .lv-plot .lv-axis{stroke:var(--lv-axis);stroke-width:1;fill:none}

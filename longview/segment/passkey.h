@@ -10,6 +10,7 @@ struct PasskeyTask {
   double depth = 0.5;          // where the needle stands: 0 behind the introduction, 1 right before the question
   int64_t needle_at = -1;      // or at which token it begins, to try every offset of a segment; -1: by depth
   std::span<const Id> book{};  // filler is a piece of it; empty: the five sentences again and again
+  int64_t book_at = -1;        // where in the book it begins; -1: anywhere
   std::string wordings = "one", keys = "digits";
   int64_t needles = 1;  // more: each has a name, one is asked for, the others stand anywhere
   uint64_t seed = 0;    // of key, names, wording and the piece of the book

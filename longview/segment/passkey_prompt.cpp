@@ -19,7 +19,9 @@ std::vector<Id> filler(const PasskeyTask& task, const Tokenizer& tokenizer, int6
   }
   const auto size = static_cast<int64_t>(task.book.size());
   LV_CHECK(size >= length, "[passkey] the book has {} tokens; {} are needed", size, length);
-  const int64_t begin = random.below(size - length + 1);
+  LV_CHECK(task.book_at <= size - length, "[passkey] a piece of {} tokens cannot begin at token {} of a book of {}", length,
+           task.book_at, size);
+  const int64_t begin = task.book_at < 0 ? random.below(size - length + 1) : task.book_at;
   return {task.book.begin() + begin, task.book.begin() + begin + length};
 }
 

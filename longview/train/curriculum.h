@@ -32,8 +32,8 @@ class Curriculum {
 
   const StageConfig& now() const { return stages_.at(stage_); }
   const StageConfig& first() const { return stages_.front(); }
-  size_t stage() const { return stage_; }
   const std::vector<StageConfig>& stages() const { return stages_; }
+  size_t stage() const { return stage_; }
   /// After a step: how many of the answers that count were right. True when a stage begins.
   bool advance(double right, double scored, int64_t done, int64_t steps);
   Json state() const;

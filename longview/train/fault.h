@@ -15,7 +15,7 @@ std::string first_bad_output(const Transformer& model, const Parameters& paramet
 /// as this rank has them.
 std::string first_bad_gradient(const Parameters& parameters);
 
-/// "the parameter '...'" of the first master that is not finite; "": all are.
+/// "the parameter '...'" of the first master that is not finite; "": all are. All ranks must call it.
 std::string first_bad_parameter(const Parameters& parameters);
 
 }  // namespace longview

@@ -34,14 +34,22 @@ void set_position(ModelConfig& c, const Rotary& rotary, const std::string& wante
   else if (rest != "rope") c.position = rest;
 }
 
+/// What a method learns, as it begins, where the checkpoint does not have it.
+void put_learned(const std::vector<LearnedValue>& values, std::string_view prefix, Checkpoint& checkpoint) {
+  for (const auto& [name, initial] : values)
+    checkpoint.tensors.try_emplace(std::string(prefix) + name, in_memory(initial.to(at::kFloat).contiguous()));
+}
+
 }  // namespace
 
 Checkpoint with_methods(Checkpoint checkpoint, const std::string& position, const std::string& attention) {
   ModelConfig& c = checkpoint.config;
-  const auto rotary = [&] { return Rotary{c.head_width, c.rope_base, c.trained_length, "", c.heads, c.layers, {}}; };
+  const auto rotary = [&] { return Rotary{c.head_width, c.rope_base, c.trained_length, "", c.heads, c.layers, {}, c.width}; };
   if (!attention.empty()) {
     const auto made = make_attention(attention, rotary());
     c.attention = made->setting == "full" ? "" : made->setting;
+    std::erase_if(checkpoint.tensors, [](const auto& tensor) { return tensor.first.starts_with(kAttentionValues); });
+    put_learned(made->learned(), kAttentionValues, checkpoint);
     if (const std::string hybrid = made->hybrid(); position.empty() && !hybrid.empty()) c.position = hybrid;
   }
   if (position.empty() && c.own_position().empty()) return checkpoint;
@@ -52,8 +60,7 @@ Checkpoint with_methods(Checkpoint checkpoint, const std::string& position, cons
   const auto own = make_position(c.own_position().empty() ? "rope" : c.own_position(), rotary());
   if (const std::string hybrid = own->hybrid(); attention.empty() && !hybrid.empty())
     c.attention = make_attention(hybrid, rotary())->setting;
-  for (const auto& [name, initial] : own->learned())
-    checkpoint.tensors.try_emplace(std::string(kPositionValues) + name, in_memory(initial.to(at::kFloat).contiguous()));
+  put_learned(own->learned(), kPositionValues, checkpoint);
   return checkpoint;
 }
 

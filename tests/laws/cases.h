@@ -67,14 +67,40 @@ inline bool is_shiftable(const Position& method) {
 inline std::vector<std::string> attention_settings() {
   std::vector<std::string> out;
   for (const auto& entry : attentions()) out.emplace_back(entry.name);
-  for (const char* more :
-       {"window:window=37", "window:window=1", "streaming:window=40", "streaming:window=33,sinks=0", "streaming:window=9,sinks=8",
-        "lm_infinite:window=20,globals=3,cap=30", "lm_infinite:window=16,globals=0,cap=16", "infini:segment=16",
-        "infini:segment=16,rule=delta,read=centred", "infini:segment=7,rule=corrected_delta,features=dpfp,empty=scale",
-        "infini:segment=20,memory=off", "infini_overlap:segment=16,overlap=9", "infini_streaming:segment=10,rule=delta",
-        "hwfa2:full=1"})
+  for (const char* more : {"window:window=37",
+                           "window:window=1",
+                           "streaming:window=40",
+                           "streaming:window=33,sinks=0",
+                           "streaming:window=9,sinks=8",
+                           "lm_infinite:window=20,globals=3,cap=30",
+                           "lm_infinite:window=16,globals=0,cap=16",
+                           "infini:segment=16",
+                           "infini:segment=16,rule=delta,read=centred",
+                           "infini:segment=7,rule=corrected_delta,features=dpfp,empty=scale",
+                           "infini:segment=20,memory=off",
+                           "infini_overlap:segment=16,overlap=9",
+                           "infini_streaming:segment=10,rule=delta",
+                           "hwfa2:full=1",
+                           "transformer_xl:segment=16,memory=9",
+                           "compressive:segment=6,memory=3,compressed=4,rate=3,function=max",
+                           "compressive:segment=8,memory=4,compressed=6,rate=2,function=conv",
+                           "memorizing:segment=8,cache=5,memory=20,top=3",
+                           "memorizing:segment=16,cache=0,memory=0,top=5",
+                           "recurrent_memory:segment=10,tokens=2"})
     out.emplace_back(more);
   return out;
+}
+
+/// A whole number among a method's settings.
+inline int64_t value_of(const Attention& attention, const char* key, int64_t otherwise) {
+  const Setting setting = parse_setting(attention.setting);
+  const auto found = setting.values.find(key);
+  return found == setting.values.end() ? otherwise : to_int("laws", key, found->second);
+}
+
+/// Tokens after which the state of a long text has as many bytes again: a segment, with the vectors around it.
+inline int64_t period_of(const Attention& attention) {
+  return value_of(attention, "segment", 1) + 2 * value_of(attention, "tokens", 0);
 }
 
 struct Shape {

@@ -10,9 +10,10 @@ using namespace testing;  // NOLINT: the cases
 
 constexpr Shape kShape{1, 6, 2, 150, 16};
 
-Outcome run_with(const char* attention, const std::string& position, const Qkv& x, const std::vector<int64_t>& cuts) {
-  return run(*make_attention(attention, {x.q.size(3), 10000, kTrained}), make_position(position, {x.q.size(3), 10000, kTrained}), x,
-             cuts);
+Outcome run_with(const std::string& attention, const std::string& position, const Qkv& x, const std::vector<int64_t>& cuts,
+                 int64_t trained = kTrained) {
+  const Rotary rotary{x.q.size(3), 10000, trained};
+  return run(*make_attention(attention, rotary), make_position(position, rotary), x, cuts);
 }
 
 struct AttentionLimit : ::testing::TestWithParam<std::string> {
@@ -138,7 +139,44 @@ TEST(DistanceLimit, LmInfiniteIsWhatItsPaperTells) {
   };
   const std::string setting = fmt::format("lm_infinite:window={},globals={},cap={}", window, globals, cap);
   for (const auto& cuts : {std::vector<int64_t>{T}, pieces(T, 1), pieces(T, 17)})
-    EXPECT_TRUE(as_exact_as_plain(run_with(setting.c_str(), "rope", x, cuts).out, told(x), told(exact)));
+    EXPECT_TRUE(as_exact_as_plain(run_with(setting, "rope", x, cuts).out, told(x), told(exact)));
+}
+
+TEST(MemoryLimit, MethodsWithSegmentsAreOneAnotherAtTheirLimits) {
+  const Qkv x = random_qkv(kShape, 8);
+  Qkv closed = x;
+  closed.gate = at::zeros({kShape.H});
+  for (const auto& cuts : {std::vector<int64_t>{150}, pieces(150, 64), pieces(150, 1)}) {
+    const auto out = [&](const std::string& attention, const Qkv& text) {
+      return run_with(attention, "rope", text, cuts, 150).out;
+    };
+    EXPECT_TRUE(same_bits(out("transformer_xl:segment=150,memory=0", x), out("full", x)));
+    EXPECT_TRUE(same_bits(out("recurrent_memory:segment=148,tokens=1", x), out("full", x)));
+    const Tensor xl = out("transformer_xl:segment=12,memory=36", x);
+    EXPECT_TRUE(same_bits(out("memorizing:segment=12,cache=36,memory=40", closed), xl));
+    EXPECT_TRUE(same_bits(out("compressive:segment=12,memory=36,compressed=0", x), xl));
+    EXPECT_LT(largest_difference(out("compressive:segment=12,memory=16,compressed=20,rate=1", x), xl), 1e-5) << "a token a slot";
+    const std::string four = "compressive:segment=12,memory=12,compressed=6,rate=4,function=";
+    EXPECT_LT(largest_difference(out(four + "conv", x), out(four + "mean", x)), 1e-5) << "a convolution begins as the mean";
+  }
+}
+
+/// With the gate open a query sees the keys that left the cache, not rotated; with as many as there are, all of them.
+TEST(MemoryLimit, MemorizingFindsWhatIsThere) {
+  Qkv x = random_qkv(kShape, 8);
+  x.gate = at::ones({kShape.H});
+  const int64_t N = 10, T = 150, repeat = kShape.H / kShape.G;
+  const Tensor out = run_with("memorizing:segment=10,cache=10,memory=0,top=200", "rope", x, {T}).out;
+  const Tensor best = run_with("memorizing:segment=10,cache=10,memory=0,top=1", "rope", x, pieces(T, 11)).out;
+  for (int64_t t = 2 * N; t < T; ++t) {
+    const int64_t end = t / N * N - N;
+    const auto old = [&](const Tensor& y) { return y.narrow(2, 0, end).repeat_interleave(repeat, 1); };              // [B,H,end,D]
+    const Tensor score = at::matmul(old(x.k), x.q.select(2, t).unsqueeze(-1)).squeeze(-1) / std::sqrt(x.q.size(3));  // [B,H,end]
+    const Tensor mean = at::matmul(score.softmax(-1).unsqueeze(-2), old(x.v)).squeeze(-2);                           // [B,H,D]
+    ASSERT_LT(largest_difference(out.select(2, t), mean), 1e-5) << t;
+    const Tensor nearest = score.argmax(-1).view({-1, kShape.H, 1, 1}).expand({-1, -1, 1, x.v.size(3)});
+    ASSERT_LT(largest_difference(best.select(2, t), old(x.v).gather(2, nearest).squeeze(2)), 1e-5) << t;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, AttentionLimit, ::testing::ValuesIn(plain_settings()),

@@ -57,7 +57,7 @@ TEST_F(ProgramErrors, Numbers) {
   expect_error({"compare", book, "-m", llama, "--methods", "yran"}, {"yran", "yarn"});
   expect_error({"eval", "passkeys", "-m", llama}, {"passkeys", "passkey"});
   expect_error({"eval", "passkey", "-m", llama, "--lengths", "20"}, {"takes at least", "20"});
-  expect_error({"eval", "needle", book, "-m", llama, "--depths", "200"}, {"percents from 0 to 100"});
+  expect_error({"eval", "needle", book, "-m", llama, "--depths", "200"}, {"--depths must be from 0 to 100"});
   expect_error({"eval", "repeat", book, "-m", llama, "--lengths", "100", "--period", "100"}, {"--period must be less"});
   expect_error({"explain", "-m", llama, "--length", "-1"}, {"--length"});
   expect_error(read + Words{"--buckets", "0,512,100"}, {"--buckets must begin at 0 or more and grow", "0,512,100"});

@@ -110,7 +110,7 @@ TEST_F(ProgramPages, ListSaysWhatItWrites) {
   ASSERT_EQ(list.status, 0) << list.err;
   EXPECT_EQ(fields_of(list.json()), documented("list"));
   const Ended part = run({"list", "attention"});
-  EXPECT_EQ(part.out.rfind("attention\n  full", 0), 0U) << part.out;
+  EXPECT_EQ(part.out.rfind("attention\n  compressive", 0), 0U) << part.out;
   EXPECT_EQ(run({"list"}).out.find(" \n"), std::string::npos) << "blanks at a line's end";
 }
 
@@ -147,6 +147,45 @@ TEST_F(ProgramPages, EveryUsualMethodOfCompareRuns) {
   EXPECT_GT(ended.json()["methods"].size(), 20U);
 }
 
+TEST_F(ProgramPages, APasskeyIsHiddenWhereItWasAskedFor) {
+  const auto ask = [&](const Words& more) {
+    const Ended ended = run(Words{"eval", "passkey", "-m", with_memory(), "--lengths", "900", "--depths", "10,60", "--method",
+                                  "infini:segment=64", "-q", "--json", "-"} +
+                            more);
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended.json();
+  };
+  const Json json =
+      ask({"--memory", "both", "--needle-offsets", "0,40", "--question-offsets", "7", "--trials", "2", "--report", at("p.html")});
+  ASSERT_EQ(json["rows"].size(), 2U);
+  EXPECT_NE(json["rows"][0]["attention"].get<std::string>().find("memory=on"), std::string::npos);
+  EXPECT_NE(json["rows"][1]["attention"].get<std::string>().find("memory=off"), std::string::npos);
+  for (const auto& row : json["rows"]) {
+    EXPECT_EQ(row["tried"], 8);
+    ASSERT_EQ(row["places"].size(), 4U);
+    for (const auto& place : row["places"])
+      for (const auto& answer : place["answers"]) {
+        EXPECT_EQ(answer["needle_at"].get<int64_t>() % 64, place["needle_offset"].get<int64_t>());
+        EXPECT_EQ(answer["answer_at"].get<int64_t>() % 64, 7);
+        EXPECT_GT(answer["answer_at"].get<int64_t>(), 900 - 64 - 20);
+      }
+  }
+  const std::string page = read_text(at("p.html"));
+  for (const std::string part : {"Found of asked", "Found by offset in the segment", "memory off"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  const Json worded = ask({"--wordings", "heldout", "--keys", "words", "--needles", "3", "--haystack", book, book, "--batch", "1"});
+  EXPECT_EQ(worded["prompts"]["needles"], 3);
+  EXPECT_NE(worded["rows"][0]["places"][0]["answers"][0]["key"].get<std::string>().find(' '), std::string::npos);
+  const Json alone = ask({"--batch", "1", "--seed", "5"}), together = ask({"--batch", "4", "--seed", "5"});
+  EXPECT_NEAR(alone["rows"][0]["answer_nll"].get<double>(), together["rows"][0]["answer_nll"].get<double>(), 1e-3);
+  const auto error = [&](const Words& words) { return run(Words{"eval", "passkey", "-m", llama, "-q"} + words).err; };
+  EXPECT_NE(error({"--memory", "of"}).find("on, off or both"), std::string::npos);
+  EXPECT_NE(error({"--memory", "off"}).find("no method has a memory"), std::string::npos);
+  EXPECT_NE(error({"--needle-offsets", "3"}).find("--segment"), std::string::npos);
+  EXPECT_NE(error({"--wordings", "more"}).find("heldout"), std::string::npos);
+  EXPECT_NE(error({"--lengths", "8k,4k"}).find("--lengths must"), std::string::npos);
+}
+
 TEST_F(ProgramPages, EvalSaysWhatItWrites) {
   const Ended passkey = run({"eval", "passkey", "-m", llama, "--lengths", "400", "--depths", "0,100", "--methods",
                              "none,streaming:window=32", "-q", "--json", "-"});
@@ -155,6 +194,9 @@ TEST_F(ProgramPages, EvalSaysWhatItWrites) {
   ASSERT_EQ(repeat.status, 0) << repeat.err;
   auto all = fields_of(passkey.json());
   all.merge(fields_of(repeat.json()));
+  const Ended needle = run({"eval", "needle", book, "-m", llama, "--lengths", "300", "--depths", "50", "-q", "--json", "-"});
+  ASSERT_EQ(needle.status, 0) << needle.err;
+  all.merge(fields_of(needle.json()));
   const std::string set =
       R"({"documents": [{"name": "a", "text": "Tom saw the sun."}, {"name": "b", "text": "Lily liked the park."}],
     "questions": [{"question": "Who?", "answers": ["a", "e", "i", "o", " "], "document": 1}]})";

@@ -11,7 +11,7 @@ namespace longview::testing {
 inline FreshConfig small_model(const std::string& attention = "infini:segment=16") {
   FreshConfig config;
   config.layers = 2, config.width = 32, config.heads = 2, config.length = 256, config.attention = attention;
-  if (attention.starts_with("infini")) config.gate = "sigmoid";
+  if (attention.starts_with("infini") || attention.starts_with("memorizing")) config.gate = "sigmoid";
   return config;
 }
 

@@ -29,8 +29,18 @@ ScheduleConfig fast() {
   return schedule;
 }
 
+/// Methods with a memory of earlier segments.
+constexpr std::array kMemories{"infini:segment=16",
+                               "transformer_xl:segment=16",
+                               "compressive:segment=8,rate=2",
+                               "compressive:segment=8,rate=2,function=conv",
+                               "memorizing:segment=8,memory=40,top=4",
+                               "recurrent_memory:segment=16,tokens=4"};
+
 TEST(Trainer, LearnsARule) {
-  for (const char* attention : {"full", "infini:segment=16", "window:window=16"}) {
+  std::vector<const char*> methods{"full", "window:window=16"};
+  methods.insert(methods.end(), kMemories.begin(), kMemories.end());
+  for (const char* attention : methods) {
     Trainer trainer(fresh(attention), steps_of(60), fast(), at::kCPU);
     const auto all = losses(trainer, 60);
     EXPECT_NEAR(all.front(), std::log(256.0), 0.5) << attention;
@@ -51,21 +61,24 @@ TEST(Trainer, EveryOptimizerLearns) {
 class TrainerOnDisk : public testing::TemporaryFolder {};
 
 TEST_F(TrainerOnDisk, GoesOnToTheBit) {
-  for (const auto& entry : optimizers()) {
-    const auto folder = root / std::string(entry.name);
+  std::vector<std::pair<std::string, std::string>> cases;  // optimizer, attention
+  for (const auto& entry : optimizers()) cases.emplace_back(entry.name, kMemories[0]);
+  for (const char* attention : std::span(kMemories).subspan(1)) cases.emplace_back("adamw", attention);
+  for (const auto& [optimizer, attention] : cases) {
+    SCOPED_TRACE(optimizer + " " + attention);
+    const auto folder = root / fmt::format("{}", std::hash<std::string>()(optimizer + attention));
     std::filesystem::create_directory(folder);
-    Trainer whole(fresh("infini:segment=16"), steps_of(20, std::string(entry.name)), fast(), at::kCPU);
+    Trainer whole(fresh(attention), steps_of(20, optimizer), fast(), at::kCPU);
     const auto expected = losses(whole, 20);
-    Trainer first(fresh("infini:segment=16"), steps_of(20, std::string(entry.name)), fast(), at::kCPU);
+    Trainer first(fresh(attention), steps_of(20, optimizer), fast(), at::kCPU);
     losses(first, 9);
     save_training(folder / "checkpoint-000009", first, {{"note", "kept"}});
     const auto saved = load_training(folder / "checkpoint-000009");
     EXPECT_EQ(saved.rest["note"], "kept");
-    Trainer second(open_checkpoint(folder / "checkpoint-000009" / "model"), steps_of(20, std::string(entry.name)), fast(),
-                   at::kCPU);
+    Trainer second(open_checkpoint(folder / "checkpoint-000009" / "model"), steps_of(20, optimizer), fast(), at::kCPU);
     second.restore(saved.tensors, saved.rest["step"].get<int64_t>());
     const auto rest = losses(second, 11);
-    for (size_t n = 0; n < rest.size(); ++n) EXPECT_EQ(rest[n], expected[n + 9]) << entry.name << " step " << n + 10;
+    for (size_t n = 0; n < rest.size(); ++n) EXPECT_EQ(rest[n], expected[n + 9]) << "step " << n + 10;
   }
 }
 
@@ -94,7 +107,9 @@ void expect_equal(const std::map<std::string, Tensor>& a, const std::map<std::st
 }
 
 TEST(Trainer, RecomputedLayersHaveTheSameGradients) {
-  for (const char* attention : {"full", "infini:segment=16", "infini:segment=16,rule=delta", "streaming:window=16,sinks=2"})
+  for (const char* attention : {"full", "infini:segment=16", "infini:segment=16,rule=delta", "streaming:window=16,sinks=2",
+                                "transformer_xl:segment=16", "compressive:segment=8,rate=2,function=conv",
+                                "memorizing:segment=8,memory=40,top=4,layers=0-1", "recurrent_memory:segment=16,tokens=4"})
     expect_equal(gradients(attention, [](auto&) {}, {some_batch(1)}),
                  gradients(attention, [](auto& c) { c.recompute = true; }, {some_batch(1)}));
 }
@@ -107,20 +122,27 @@ TEST(Trainer, SmallBatchesAddUpToALargeOne) {
 }
 
 TEST(Trainer, TheMemoryInTrainingIsThatOfReading) {
-  Trainer trainer(fresh("infini:segment=16"), steps_of(30), fast(), at::kCPU);
-  losses(trainer, 30);
-  const Batch batch = some_batch(100, 1, 64);
-  const double trained = trainer.evaluate(batch).item<double>();
-  const Transformer reader(trainer.weights());
-  const c10::InferenceMode inference;
-  const auto out = reader.forward({batch.ids, 0}, reader.method("", ""), {});
-  const Tensor logits = reader.logits(out.hidden[0].contiguous());
-  const Tensor expected = at::log_softmax(logits.to(at::kDouble), -1).gather(-1, batch.targets[0].unsqueeze(-1)).mean().neg();
-  EXPECT_NEAR(trained, expected.item<double>(), 1e-5);
+  for (const char* attention : kMemories) {
+    Trainer trainer(fresh(attention), steps_of(30), fast(), at::kCPU);
+    losses(trainer, 30);
+    const Batch batch = some_batch(100, 1, 100);
+    const double trained = trainer.evaluate(batch).item<double>();
+    const Transformer reader(trainer.weights());
+    const c10::InferenceMode inference;
+    ModelState state;
+    std::vector<Tensor> hidden;
+    for (int64_t first = 0; first < 100; first += 7) {
+      auto out =
+          reader.forward({batch.ids.narrow(1, first, std::min<int64_t>(7, 100 - first)), first}, reader.method("", ""), state);
+      hidden.push_back(out.hidden[0]), state = std::move(out.state);
+    }
+    const Tensor logits = reader.logits(at::cat(hidden));  // [T,V]
+    const Tensor expected = at::log_softmax(logits.to(at::kDouble), -1).gather(-1, batch.targets[0].unsqueeze(-1)).mean().neg();
+    EXPECT_NEAR(trained, expected.item<double>(), 1e-5) << attention;
+  }
 }
 
 TEST(Trainer, RowsThatGoOnCarryTheirMemory) {
-  Trainer trainer(fresh("infini:segment=16"), steps_of(3), fast(), at::kCPU);
   const Batch whole = some_batch(7, 2, 64);
   const auto half = [&](int64_t first, bool continues) {
     Batch out;
@@ -131,13 +153,15 @@ TEST(Trainer, RowsThatGoOnCarryTheirMemory) {
   TrainerConfig still = steps_of(3);
   ScheduleConfig none = fast();
   none.rate = 1e-30;
-  Trainer a(fresh("infini:segment=16"), still, none, at::kCPU), b(fresh("infini:segment=16"), still, none, at::kCPU);
-  const double all = a.step([&] { return whole; }).loss.item<double>();
-  const double first = b.step([&] { return half(0, false); }).loss.item<double>();
-  const double second = b.step([&] { return half(32, true); }).loss.item<double>();
-  EXPECT_NEAR(all, (first + second) / 2, 1e-6);
-  const double alone = b.step([&] { return half(32, false); }).loss.item<double>();
-  EXPECT_NE(second, alone);
+  for (const char* attention : kMemories) {
+    Trainer a(fresh(attention), still, none, at::kCPU), b(fresh(attention), still, none, at::kCPU);
+    const double all = a.step([&] { return whole; }).loss.item<double>();
+    const double first = b.step([&] { return half(0, false); }).loss.item<double>();
+    const double second = b.step([&] { return half(32, true); }).loss.item<double>();
+    EXPECT_NEAR(all, (first + second) / 2, 1e-6) << attention;
+    const double alone = b.step([&] { return half(32, false); }).loss.item<double>();
+    EXPECT_NE(second, alone) << attention;
+  }
 }
 
 }  // namespace

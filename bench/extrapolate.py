@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# The tables of docs/results/extrapolate.md from what bench/extrapolate.sh wrote:   bench/extrapolate.py OUT
+# Percent of next tokens that were right inside the trained length, and at positions past it in texts that repeat and that do not, with
+# the loss of the latter; the mean over texts and seeds, and its standard error over seeds where there are several.
+import json
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+cells = defaultdict(list)  # (model, method, length) -> one row a seed
+for path in sorted(Path(sys.argv[1]).glob("*.json")):
+    if path.name.endswith(".train.json"):
+        continue
+    model = path.stem.rsplit("-", 1)[0]
+    for row in json.loads(path.read_text())["rows"]:
+        cells[model, row["label"], row["length"]].append(row)
+
+
+def shown(rows, key, scale, digits):
+    values = [scale * row[key] for row in rows]
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    error = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+lengths = sorted({length for _, _, length in cells})
+for key, title, scale, digits in [("repeated", "Accuracy, repeated text", 100, 2), ("non_repeated", "Accuracy, text that goes on", 100, 2),
+                                  ("non_repeated_nll", "Loss, text that goes on (nats a token)", 1, 3)]:
+    print(f"## {title}\n\n| trained | read with | inside | " + " | ".join(f"{x:,}" for x in lengths) + " |")
+    print("|---|---|---|" + "---|" * len(lengths))
+    order = sorted({(m, l) for m, l, _ in cells}, key=lambda x: -sum(scale * r[key] for r in cells[x[0], x[1], lengths[-1]]) * (1 if scale == 100 else -1))
+    for model, label in order:
+        row = [cells[model, label, x] for x in lengths]
+        inside = shown(row[-1], "first", 100, 2)
+        print(f"| {model} | {label} | {inside} | " + " | ".join(shown(r, key, scale, digits) if r else "" for r in row) + " |")
+    print()
