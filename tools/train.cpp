@@ -178,15 +178,16 @@ void train(TrainCommand command, const Launch& launch) {
                                                                : device.is_cpu() ? "measured with a product of matrices"
                                                                                  : "dense, as its maker states")
                                                  : "not known, so no MFU: --peak-flops says it";
-  const std::string together = launch.size > 1 ? fmt::format(", {} ranks through {}", launch.size, ranks->transport()) : "";
-  note(command, fmt::format("{}; {} on {}{} ({})", what, trainer.done() > 0 ? "going on" : "training", machine, together, peak));
+  note(command, fmt::format("{}; {} on {}{} ({})", what, trainer.done() > 0 ? "going on" : "training", machine,
+                            launch.size > 1 ? fmt::format(", {} ranks through {}", launch.size, ranks->transport()) : "", peak));
   Facts facts{{"model", what},
               {"data", plan.data.source},
               {"validation", plan.data.validation.empty() ? "none" : plan.data.validation},
               {"peak", peak}};
   for (const Fact& fact : run_facts(command))
     if (fact.key != "model file") facts.push_back(fact);
-  std::optional<TrainLog> log;
+  if (launch.size > 1) facts.push_back({"ranks", fmt::format("{} through {}", launch.size, ranks->transport())});
+  std::optional<TrainLog> log;  // of rank 0
   if (launch.rank == 0) log.emplace(out, command.is_resuming, plan.train.steps, facts);
   const auto held_out =
       plan.data.validation.empty() ? nullptr : make_source(plan.data.validation, {tokenizer, kValidationSeed, cache});

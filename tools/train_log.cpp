@@ -33,7 +33,11 @@ void TrainLog::add(const Json& record) {
 
 void TrainLog::end(TrainingReport::State state, const std::string& words) {
   report_.state = state, report_.words = words;
-  write_page();
+  if (state != TrainingReport::State::failed) return write_page();
+  try {
+    write_page();
+  } catch (const std::exception&) {  // of a disk that is full, say: what ended the training matters more
+  }
 }
 
 void TrainLog::write_page() {

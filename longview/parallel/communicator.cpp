@@ -23,6 +23,17 @@ bool Communicator::any(bool here) {
   return count.item<int64_t>() > 0;
 }
 
+std::string Communicator::first_text(const std::string& here) {
+  constexpr int64_t kBytes = 256;
+  if (size_ == 1) return here;
+  const Tensor own = at::zeros({kBytes}, at::kByte);  // [256]
+  std::copy_n(here.data(), std::min<size_t>(here.size(), kBytes - 1), static_cast<char*>(own.data_ptr()));
+  const Tensor all = all_gather(own);  // [R*256]
+  for (int64_t rank = 0; rank < size_; ++rank)
+    if (const std::string text = static_cast<const char*>(all.data_ptr()) + rank * kBytes; !text.empty()) return text;
+  return "";
+}
+
 void check_exchanged(const char* what, const Tensor& x, bool is_summed) {
   LV_CHECK(x.is_contiguous(), "[ranks] {} needs a contiguous tensor; got a view of {}", what, shape_text(x));
   const auto type = x.scalar_type();

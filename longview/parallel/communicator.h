@@ -32,6 +32,8 @@ class Communicator {
 
   /// Whether any rank says so.
   bool any(bool here);
+  /// The first rank's text that is not empty, at most 255 bytes of it.
+  std::string first_text(const std::string& here);
   /// Returns when all ranks are here.
   void barrier() { any(false); }
 

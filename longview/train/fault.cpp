@@ -19,7 +19,7 @@ bool are_finite(const Transformer& model, const Parameters& parameters, const Me
   ModelConfig config = model.config();
   config.layers = layers;
   const Transformer part(config, parameters.tensors());
-  return is_finite(part.forward(segment, method, first_layers(state, layers)).hidden);
+  return !parameters.ranks().any(!is_finite(part.forward(segment, method, first_layers(state, layers)).hidden));
 }
 
 /// How far behind the loss a parameter's gradient is made: the output layer first, the embedding last.
@@ -33,8 +33,11 @@ int64_t distance(const std::string& name) {
 }  // namespace
 
 std::string first_bad_parameter(const Parameters& parameters) {
-  for (const auto& [name, value] : parameters.masters())
-    if (!is_finite(value)) return fmt::format("the parameter '{}'", name);
+  for (const auto& group : parameters.groups()) {
+    if (!parameters.ranks().any(!is_finite(group.master))) continue;
+    for (const auto& [name, master] : parameters.masters())
+      if (!is_finite(master)) return fmt::format("the parameter '{}'", name);
+  }
   return "";
 }
 
@@ -43,9 +46,12 @@ std::string first_bad_output(const Transformer& model, const Parameters& paramet
   const c10::NoGradGuard no_gradients;
   for (const auto& [name, tensor] : parameters.tensors())
     if (!is_finite(tensor)) return fmt::format("the parameter '{}'", name);
+  std::string carried;
   for (size_t layer = 0; layer < state.layers.size(); ++layer)
     for (const auto& [name, tensor] : state.layers[layer].tensors)
-      if (!is_finite(tensor)) return fmt::format("'{}' that layer {} carries from the batch before", name, layer);
+      if (carried.empty() && !is_finite(tensor))
+        carried = fmt::format("'{}' that layer {} carries from the batch before", name, layer);
+  if (carried = parameters.ranks().first_text(carried); !carried.empty()) return carried;
   const int64_t layers = model.config().layers;
   const auto are_good = [&](int64_t count) { return are_finite(model, parameters, method, segment, state, count); };
   if (!are_good(layers)) {

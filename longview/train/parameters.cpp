@@ -89,6 +89,12 @@ int64_t Parameters::count() const {
   return sum;
 }
 
+size_t Parameters::group_of(const std::string& name) const {
+  for (size_t g = 0; g < groups_.size(); ++g)
+    if (name.starts_with(groups_[g].name + ".")) return g;
+  fail("[train] '{}' is not of a group of parameters: was it written with another optimizer, or other frozen ones?", name);
+}
+
 Tensor Parameters::whole(size_t group, const Tensor& part) const {
   return (is_shared_ ? ranks_->all_gather(part) : part).narrow(0, 0, groups_.at(group).count);
 }
@@ -163,8 +169,7 @@ Tensor Parameters::norm(const std::vector<Tensor>& gradients) const {
 }
 
 void Parameters::publish() {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    auto& group = groups_[g];
+  for (auto& group : groups_) {
     const bool is_same = group.values.scalar_type() == group.master.scalar_type();
     if (is_shared_) group.values.copy_(ranks_->all_gather(is_same ? group.master : group.master.to(group.values.scalar_type())));
     else if (!is_same) group.values.copy_(group.master);

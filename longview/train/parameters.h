@@ -52,6 +52,9 @@ class Parameters {
   std::map<std::string, Tensor> masters() const;
   void set_masters(const std::map<std::string, Tensor>& values);
   bool is_shared() const { return is_shared_; }
+  Communicator& ranks() const { return *ranks_; }
+  /// The group that a tensor of the optimiser is beside: "matrices.m" is of the matrices.
+  size_t group_of(const std::string& name) const;
   /// This rank's part of the masters or of a tensor beside them -> [count], on every rank; and back. The same where they are not shared.
   Tensor whole(size_t group, const Tensor& part) const;
   Tensor part(size_t group, const Tensor& whole) const;

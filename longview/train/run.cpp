@@ -40,6 +40,15 @@ class Run {
     best_ = rest["best"].get<double>(), best_step_ = rest.value("best_step", int64_t{0});
   }
 
+  /// Throws where the ranks cannot share what is to come.
+  void check() const {
+    for (const auto& stage : curriculum_.stages())
+      trainer_.check_shape(rows(c, stage.length), stage.length, stage.segment > 0 ? stage.segment : trainer_.segment());
+    if (c.validate_every == 0 || hooks_.validation == nullptr) return;
+    const BatchShape shape = validation_shape();
+    trainer_.check_shape(shape.rows, shape.length, shape.segment);
+  }
+
   RunOutcome run() {
     while (trainer_.done() < steps_ && !trainer_.ranks().any(hooks_.stop())) one_step();
     save();
@@ -119,20 +128,20 @@ class Run {
     hooks_.record(out);
   }
 
-  /// On rows of one length and one segment, whatever stage it is, so that numbers can be compared.
-  Validation validate() {
+  /// Rows of one length and one segment, whatever stage it is, so that numbers can be compared.
+  BatchShape validation_shape() const {
     int64_t length = c.validation_length, segment = 0;
     for (const auto& stage : curriculum_.stages()) {
       if (c.validation_length == 0) length = std::max(length, stage.length);
       if (stage.segment > 0) segment = stage.segment;
     }
-    const BatchShape shape{std::max<int64_t>(1, c.tokens / length), length, segment > 0 ? segment : trainer_.segment(), 1};
+    return {rows(c, length), length, segment > 0 ? segment : trainer_.segment(), 1};
+  }
+
+  Validation validate() {
+    const BatchShape shape = validation_shape();
     Validation out = validated(trainer_, *hooks_.validation, shape, c.validation_batches);
     LV_CHECK(std::isfinite(out.loss), "[train] step {}: the validation loss is not finite; {}", trainer_.done(), last_good());
-    const Tensor mean = at::full({1}, out.loss / static_cast<double>(trainer_.ranks().size()),
-                                 at::TensorOptions(trainer_.device()).dtype(at::kDouble));
-    trainer_.ranks().all_reduce(mean);  // rounding must not let the ranks differ in which checkpoint is the best
-    out.loss = mean.item<double>();
     hooks_.say(fmt::format("step {}: validation {:.4f}", trainer_.done(), out.loss));
     if (!best_ || out.loss < *best_) best_ = out.loss, best_step_ = trainer_.done();
     return out;
@@ -203,9 +212,8 @@ RunOutcome run_training(Trainer& trainer, Source& source, Curriculum curriculum,
                         const std::filesystem::path& out, const Json& rest, const RunHooks& hooks) {
   LV_CHECK(config.tokens >= 1 && config.log_every >= 1, "[run] tokens and log_every must be at least 1; got {} and {}",
            config.tokens, config.log_every);
-  for (const auto& stage : curriculum.stages())
-    trainer.check_shape(rows(config, stage.length), stage.length, stage.segment > 0 ? stage.segment : trainer.segment());
   Run run(trainer, source, std::move(curriculum), config, steps, out, hooks);
+  run.check();
   run.take_up(rest);
   return run.run();
 }

@@ -63,7 +63,7 @@ struct RunHooks {
   std::function<void(const std::string&)> say = [](const std::string&) {};
   std::function<bool()> stop = [] { return false; };  // asked after each step; where one rank says so all stop
   Source* validation = nullptr;                       // what to validate on; none
-  std::optional<double> peak_operations{};            // of the device, a second
+  std::optional<double> peak_operations{};            // of all ranks' devices, a second
 };
 
 struct RunOutcome {

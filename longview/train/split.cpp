@@ -1,6 +1,8 @@
 // Cutting and putting together.
 #include "longview/train/split.h"
 
+#include "longview/base/fields.h"
+
 namespace longview {
 
 Split split_ranks(const std::shared_ptr<Communicator>& all, int64_t sequence_ranks) {
@@ -8,6 +10,24 @@ Split split_ranks(const std::shared_ptr<Communicator>& all, int64_t sequence_ran
            "[train] sequence_ranks must divide the number of ranks, {}; got {}", all->size(), sequence_ranks);
   const int64_t row_part = all->rank() / sequence_ranks;
   return {all, all->part(row_part * sequence_ranks, sequence_ranks), all->size() / sequence_ranks, row_part};
+}
+
+void check_spread(const Split& split, const std::string& attention) {
+  if (split.token_parts() == 1) return;
+  Setting setting = parse_setting(attention);
+  LV_CHECK(setting.name == "infini",
+           "[train] sequence_ranks = {} spreads a text's segments of infini over ranks; {} looks back at tokens that other ranks "
+           "have: take "
+           "infini, or sequence_ranks = 1",
+           split.token_parts(), setting.name);
+  const auto must_be = [&](const char* key, const char* value) {
+    LV_CHECK(setting.values[key] == value,
+             "[train] sequence_ranks = {} needs infini with {} = {}: all that a rank knows of the parts before is the memory, "
+             "summed up; got "
+             "'{}'",
+             split.token_parts(), key, *value == '\0' ? "nothing (all layers)" : value, setting.values[key]);
+  };
+  must_be("rule", "linear"), must_be("memory", "on"), must_be("sinks", "0"), must_be("overlap", "0"), must_be("layers", "");
 }
 
 void check_split(const Split& split, int64_t B, int64_t T, int64_t N) {
@@ -22,6 +42,7 @@ void check_split(const Split& split, int64_t B, int64_t T, int64_t N) {
 }
 
 Batch own_part(const Batch& batch, const Split& split, int64_t N) {
+  LV_CHECK((batch.targets >= 0).any().item<bool>(), "[train] a batch has nothing to predict");
   if (split.is_whole()) return batch;
   const int64_t B = batch.ids.size(0), T = batch.ids.size(1);
   check_split(split, B, T, N);
@@ -37,6 +58,12 @@ Batch own_part(const Batch& batch, const Split& split, int64_t N) {
   }
   for (Tensor* x : {&out.ids, &out.targets, &out.share, &out.write, &out.document, &out.kind}) *x = cut(*x);
   return out;
+}
+
+Tensor places_in_whole(const Tensor& places, int64_t B, int64_t T, const Split& split) {
+  const int64_t rows = B / split.row_parts, tokens = T / split.token_parts();
+  const Tensor row = places.floor_divide(tokens) + split.row_part * rows;   // [n]
+  return row * T + places.remainder(tokens) + split.text->rank() * tokens;  // [n]
 }
 
 Tensor of_all_rows(const Tensor& x, const Split& split) {

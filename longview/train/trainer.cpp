@@ -91,10 +91,14 @@ Trainer::Trainer(const Checkpoint& checkpoint, const TrainerConfig& config, cons
   LV_CHECK(config.steps >= 1 && config.accumulate >= 1, "[train] steps and accumulate must be at least 1; got {} and {}",
            config.steps, config.accumulate);
   LV_CHECK(config.clip >= 0, "[train] clip must not be negative; got {}", config.clip);
-  check_ranks();
+  LV_CHECK(!parameters_.is_shared() || optimizer_->is_elementwise(),
+           "[train] shard = optimizer cuts the parameters anywhere between the ranks; {} needs whole matrices: take adamw, or "
+           "shard = none",
+           parse_setting(config_.optimizer).name);
+  check_spread(split_, method_.attention->setting);
 }
 
-Segment Trainer::segment_of(const Batch& batch, const Split& split, int64_t first) const {
+Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
   LV_CHECK(!batch.positions.defined() || method_.attention->setting == "full",
            "[train] positions of a longer text (pose, random) go with full attention; got {}", method_.attention->setting);
@@ -103,48 +107,25 @@ Segment Trainer::segment_of(const Batch& batch, const Split& split, int64_t firs
   // A method that knows no texts reads on from one to the next where rows go on, as Transformer-XL does in its training.
   if (batch.document.defined() && knows_documents()) segment.document = there(batch.document);
   else if (batch.document.defined() && !batch.carried && has_several(batch.document)) segment.texts = text_spans(batch.document);
-  if (split.token_parts() > 1) segment.spread = split.text.get();
+  if (split_.token_parts() > 1) segment.spread = split_.text.get();
   return segment;
 }
 
-void Trainer::check_ranks() const {
-  LV_CHECK(!parameters_.is_shared() || optimizer_->is_elementwise(),
-           "[train] shard = optimizer cuts the parameters anywhere between the ranks; {} needs whole matrices: take adamw, or "
-           "shard = none",
-           parse_setting(config_.optimizer).name);
-  if (split_.token_parts() == 1) return;
-  Setting setting = parse_setting(method_.attention->setting);
-  LV_CHECK(setting.name == "infini",
-           "[train] sequence_ranks = {} spreads a text's segments of infini over ranks; {} looks back at tokens "
-           "that other ranks have: take infini, or sequence_ranks = 1",
-           split_.token_parts(), setting.name);
-  const auto is = [&](const char* key, const char* value) {
-    LV_CHECK(setting.values[key] == value,
-             "[train] sequence_ranks = {} needs infini with {} = {}: a rank knows of the others' parts what "
-             "is in the memory; got '{}'",
-             split_.token_parts(), key, *value == '\0' ? "nothing (all layers)" : value, setting.values[key]);
-  };
-  is("rule", "linear"), is("memory", "on"), is("sinks", "0"), is("overlap", "0"), is("layers", "");
-}
-
-Trainer::Scored Trainer::forward(const Batch& whole, const Split& split) const {
+Trainer::Scored Trainer::forward(const Batch& batch) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
-  LV_CHECK((whole.targets >= 0).any().item<bool>(), "[train] a batch has nothing to predict");
-  const Batch batch = own_part(whole, split, segment());
   const Tensor rows = (batch.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n]
   const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);      // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
   if (!batch.continues) state_ = {};
-  const Segment segment = segment_of(batch, split, state_.seen());
+  const Segment segment = segment_of(batch, state_.seen());
   auto out = model_.forward(segment, method_, std::move(state_), config_.recompute);
   state_ = batch.carried ? cut_off(std::move(out.state)) : ModelState{};
   const int64_t E = out.hidden.size(-1);
   Tensor hidden = out.hidden.reshape({-1, E});  // [B*T,E]
   if (rows.numel() < hidden.size(0)) hidden = hidden.index_select(0, there(rows));
   const Tensor& head = parameters_.tensors().at(model_.config().tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
-  Scored scored;
-  scored.rows = rows;
+  Scored scored{{}, {}, rows};
   if (rows.numel() > 0) {
     scored.loss = kernels::cross_entropy(hidden, head, there(targets), there(share));
   } else {  // the targets are other ranks'; what this one's memory gives them has gradients
@@ -164,19 +145,20 @@ bool Trainer::knows_documents() const {
 StepResult Trainer::step(const std::function<Batch()>& next) {
   StepResult result;
   result.rate = learning_rate(schedule_, done_ + 1, config_.steps);
-  std::vector<std::pair<Batch, ModelState>> read;  // batches, and the state before each
+  std::vector<std::pair<Batch, ModelState>> read;  // this rank's parts of the batches, and the state before each
   for (int64_t n = 0; n < config_.accumulate; ++n) {
     parameters_.clear_gradients();
-    read.emplace_back(next(), state_);
-    const Batch& batch = read.back().first;
-    const Scored scored = forward(batch, split_);
+    const Batch whole = next();
+    read.emplace_back(own_part(whole, split_, segment()), state_);
+    const Scored scored = forward(read.back().first);
     torch::autograd::backward({scored.loss.loss}, {});
     if (config_.accumulate > 1) parameters_.accumulate(n == 0, 1.0 / static_cast<double>(config_.accumulate));
-    result.tokens += batch.ids.numel(), result.targets += (batch.targets >= 0).sum().item<int64_t>();
+    result.tokens += whole.ids.numel();
     const Tensor loss = scored.loss.loss.detach() / static_cast<double>(config_.accumulate);
     result.loss = n == 0 ? loss : result.loss + loss;
+    result.targets += (whole.targets >= 0).sum().item<int64_t>();
     if (!scored.kind.defined()) continue;
-    const int64_t K = std::max<int64_t>(16, batch.kind.max().item<int64_t>() + 1);
+    const int64_t K = std::max<int64_t>(16, whole.kind.max().item<int64_t>() + 1);
     const Tensor scored_of = at::bincount(scored.kind, {}, K).to(at::kFloat);                               // [K]
     const Tensor right_of = at::bincount(scored.kind, scored.loss.right.to(at::kFloat), K).to(at::kFloat);  // [K]
     result.scored = result.scored.defined() ? result.scored + scored_of : scored_of;
@@ -188,11 +170,10 @@ StepResult Trainer::step(const std::function<Batch()>& next) {
   result.gradient_norm = parameters_.norm(gradients);
   // One wait for the device a step: what is bad must not reach the weights, or nobody could tell where it began.
   if (!std::isfinite(result.gradient_norm.item<double>())) {
-    for (auto& [batch, before] : read)
-      if (result.bad.empty() && split_.token_parts() == 1)
-        result.bad = bad_output(own_part(batch, split_, segment()), std::move(before));
-    if (result.bad.empty()) result.bad = first_bad_gradient(parameters_);
-    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite on this rank)";
+    for (auto& [part, before] : read)
+      if (result.bad.empty()) result.bad = split_.all->first_text(bad_output(part, std::move(before)));
+    if (result.bad.empty()) result.bad = split_.all->first_text(first_bad_gradient(parameters_));
+    if (result.bad.empty()) result.bad = "the norm of the gradients (each of them is finite)";
     return result;
   }
   ++done_;
@@ -235,28 +216,30 @@ void Trainer::set_segment(int64_t tokens) {
 
 std::string Trainer::bad_output(const Batch& batch, ModelState before) const {
   if (!batch.continues) before = {};
-  return first_bad_output(model_, parameters_, method_, segment_of(batch, split_, before.seen()), before);
+  return first_bad_output(model_, parameters_, method_, segment_of(batch, before.seen()), before);
 }
 
-TargetScores Trainer::score(const Batch& batch) const {
+TargetScores Trainer::score(const Batch& whole) const {
   const c10::NoGradGuard no_gradients;
-  static const Split whole{one_rank(), one_rank()};
   const ModelState kept = std::exchange(state_, {});
-  const Scored scored = forward(batch, whole);  // on every rank: few batches, and numbers by place in the row
+  const Scored scored = forward(own_part(whole, split_, segment()));
   state_ = kept;
-  return {scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(batch.ids.size(1)), scored.kind};
+  TargetScores out{scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(whole.ids.size(1)), scored.kind};
+  if (split_.is_whole()) return out;
+  const int64_t B = whole.ids.size(0), T = whole.ids.size(1);
+  const Tensor rows = (whole.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n] of all ranks
+  const Tensor all = at::zeros({2 * B * T + 1}, out.nll.options());            // [2*B*T+1]
+  const Tensor own = places_in_whole(scored.rows, B, T, split_).to(device_);   // [n] of this one
+  all.narrow(0, 0, B * T).index_copy_(0, own, out.nll), all.narrow(0, B * T, B * T).index_copy_(0, own, out.right.to(all));
+  all.narrow(0, 2 * B * T, 1).copy_(out.loss);
+  split_.all->all_reduce(all);
+  const Tensor there = rows.to(device_);  // [n]
+  out.loss = all[2 * B * T];
+  out.nll = all.narrow(0, 0, B * T).index_select(0, there), out.right = all.narrow(0, B * T, B * T).index_select(0, there) > 0;
+  out.place = rows.remainder(T);
+  if (whole.kind.defined()) out.kind = whole.kind.reshape(-1).index_select(0, rows).to(at::kLong).to(device_);
+  return out;
 }
-
-namespace {
-
-/// The group that a tensor of the optimiser is beside: "matrices.m" is of the matrices.
-size_t group_of(const Parameters& parameters, const std::string& name) {
-  for (size_t g = 0; g < parameters.groups().size(); ++g)
-    if (name.starts_with(parameters.groups()[g].name + ".")) return g;
-  fail("[train] '{}' is not of a group of parameters: was it written with another optimizer, or other frozen ones?", name);
-}
-
-}  // namespace
 
 std::optional<Adapter> Trainer::adapter() const {
   if (config_.lora == 0) return std::nullopt;
@@ -277,7 +260,7 @@ std::map<std::string, Tensor> Trainer::rest() const {
   if (config_.lora > 0)  // the model in a checkpoint has them in its weights, and they cannot be had back from there
     for (const auto& [name, value] : parameters_.masters()) out["trained." + name] = value.to(at::kCPU).contiguous();
   for (const auto& [name, tensor] : optimizer_->state) {
-    const Tensor whole = parameters_.is_shared() ? parameters_.whole(group_of(parameters_, name), tensor) : tensor;
+    const Tensor whole = parameters_.is_shared() ? parameters_.whole(parameters_.group_of(name), tensor) : tensor;
     out["optimizer." + name] = whole.to(at::kCPU);
   }
   for (size_t layer = 0; layer < state_.layers.size(); ++layer)
@@ -298,8 +281,7 @@ void Trainer::restore(const std::map<std::string, Tensor>& rest, int64_t done) {
     if (name.starts_with("trained.")) trained[name.substr(8)] = tensor;
     if (name.starts_with("optimizer.")) {
       const std::string own = name.substr(10);
-      optimizer_->state[own] =
-          (parameters_.is_shared() ? parameters_.part(group_of(parameters_, own), tensor) : tensor).to(device_);
+      optimizer_->state[own] = (parameters_.is_shared() ? parameters_.part(parameters_.group_of(own), tensor) : tensor).to(device_);
     }
     if (!name.starts_with("state.") || name == "state.seen") continue;
     const size_t dot = name.find('.', 6);

@@ -72,7 +72,7 @@ class Trainer {
 
   /// Step number `done()` + 1, from `config.accumulate` batches.
   StepResult step(const std::function<Batch()>& next);
-  TargetScores score(const Batch& batch) const;
+  TargetScores score(const Batch& whole) const;
   /// Mean nats of a batch's targets, [] without gradients.
   Tensor evaluate(const Batch& batch) const { return score(batch).nll.mean(); }
   /// Throws where the ranks cannot share batches of B rows of T tokens in segments of N.
@@ -87,9 +87,9 @@ class Trainer {
   const Transformer& model() const { return model_; }
   const Method& method() const { return method_; }
   at::Device device() const { return device_; }
+  Communicator& ranks() const { return *split_.all; }
   /// Of products.
   at::ScalarType type() const { return parameters_.tensors().at("model.layers.0.self_attn.q_proj.weight").scalar_type(); }
-  Communicator& ranks() const { return *split_.all; }
 
   /// The weights as a checkpoint; and the rest: the optimiser's tensors by name, on the CPU, and the step. Whole on every rank, so that
   /// any number of ranks can go on with them; all ranks must call these.
@@ -102,11 +102,10 @@ class Trainer {
  private:
   struct Scored;
   bool knows_documents() const;
-  Segment segment_of(const Batch& batch, const Split& split, int64_t first) const;
-  Scored forward(const Batch& batch, const Split& split) const;
-  std::string bad_output(const Batch& batch, ModelState before) const;
-  void check_ranks() const;
+  Segment segment_of(const Batch& part, int64_t first) const;
+  Scored forward(const Batch& part) const;
   void sum_over_ranks(StepResult& result) const;
+  std::string bad_output(const Batch& part, ModelState before) const;
 
   Checkpoint original_;
   TrainerConfig config_;

@@ -15,8 +15,9 @@ struct ProgramTrainRanks : Program {
     std::ofstream(path) << "[model]\nlayers = 2\nwidth = 32\nheads = 2\nlength = 256\nattention = \"" << attention << "\"\n"
                         << (attention.starts_with("infini") ? "gate = \"sigmoid\"\n" : "")
                         << "[train]\nsteps = 8\nprecision = \"f64\"\n[schedule]\nrate = 1e-2\nwarmup = 2\n"
-                           "[run]\ntokens = 512\nlog_every = 1\nsave_every = 4\ntimeout = 60\n[data]\nsource = \"text:path="
-                        << book << ",order=packed\"\n[[stage]]\nlength = 128\n";
+                           "[run]\ntokens = 512\nlog_every = 1\nsave_every = 4\ntimeout = 60\n"
+                           "validate_every = 4\nvalidation_batches = 2\n[data]\nsource = \"text:path="
+                        << book << ",order=packed\"\nvalidation = \"text:path=" << book << "\"\n[[stage]]\nlength = 128\n";
     return path;
   }
 
@@ -60,6 +61,15 @@ struct ProgramTrainRanks : Program {
       for (const char* key : {"loss", "gradient_norm"})
         EXPECT_NEAR(x[n][key].get<double>(), y[n][key].get<double>(), 1e-9) << b << " step " << n + 1 << " " << key;
       EXPECT_EQ(x[n]["tokens"], y[n]["tokens"]) << b;
+      EXPECT_EQ(x[n].contains("validation"), y[n].contains("validation")) << b;
+      if (!x[n].contains("validation")) continue;
+      const Json &ours = x[n]["validation"], &theirs = y[n]["validation"];
+      EXPECT_NEAR(ours["loss"].get<double>(), theirs["loss"].get<double>(), 1e-9) << b;
+      for (size_t p = 0; p < ours["positions"].size(); ++p) {
+        EXPECT_EQ(ours["positions"][p]["targets"], theirs["positions"][p]["targets"]) << b;
+        EXPECT_NEAR(ours["positions"][p]["loss"].get<double>(), theirs["positions"][p]["loss"].get<double>(), 1e-9) << b;
+      }
+      EXPECT_EQ(ours.value("accuracy", Json()), theirs.value("accuracy", Json())) << b;
       EXPECT_EQ(x[n].value("accuracy", Json()), y[n].value("accuracy", Json())) << b;
     }
   }
@@ -164,6 +174,18 @@ TEST_F(ProgramTrainRanks, ARankThatDiesIsNamed) {
   }
   const auto steps = records("out").size();
   expect_success(ended(started(2, words("out", {"--resume", "--set", fmt::format("train.steps={}", steps + 5)}))));
+}
+
+TEST_F(ProgramTrainRanks, AgreeOnWhatIsNotFinite) {
+  const Words settings = {"--set", "schedule.rate=1e200", "--set", "schedule.warmup=0"};
+  for (const Words& way : {kShared, sequence(2)}) {
+    const auto all = ended(started(2, words("out", settings + way + Words{"--force"})));
+    for (const auto& one : all) {
+      EXPECT_EQ(one.status, 1);
+      EXPECT_NE(one.err.find("is not finite, the first that went bad"), std::string::npos) << one.err;
+    }
+    EXPECT_EQ(all[0].err.substr(all[0].err.find(':', 10)), all[1].err.substr(all[1].err.find(':', 10)));
+  }
 }
 
 TEST_F(ProgramTrainRanks, AStopOnOneStopsAll) {
