@@ -68,8 +68,8 @@ void add_adapters(Checkpoint& checkpoint, int64_t rank, const std::vector<std::s
   auto random = at::detail::createCPUGenerator(1);
   std::map<std::string, StoredTensor> made;
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    const bool is_target =
-        std::any_of(targets.begin(), targets.end(), [&](const auto& part) { return name.find(part) != std::string::npos; });
+    const bool is_target = std::any_of(targets.begin(), targets.end(),
+                                       [&name = name](const auto& part) { return name.find(part) != std::string::npos; });
     if (!is_target || tensor.shape.size() != 2 || !name.starts_with("model.layers.")) continue;
     const double most = 1 / std::sqrt(static_cast<double>(tensor.shape[1]));
     made[adapter_a(name)] = in_memory(at::empty({rank, tensor.shape[1]}).uniform_(-most, most, random));  // [r,I]
