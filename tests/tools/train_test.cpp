@@ -51,6 +51,16 @@ TEST_F(ProgramTrain, GoesOnToTheBit) {
   for (size_t n = 6; n < 12; ++n) EXPECT_EQ(parts[n + 6]["loss"], whole[n]["loss"]) << n;
 }
 
+TEST_F(ProgramTrain, ProductsInBf16LearnTheSame) {
+  const auto last = [&](const std::string& precision, const std::string& attention) {
+    const Ended ended = run({"train", config(), "-o", at(precision + attention), "-t", "1", "-q", "--json", "-", "--set",
+                             "train.precision=" + precision, "--set", "model.attention=" + attention});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended.status == 0 ? ended.json()["last"]["loss"].get<double>() : 0;
+  };
+  for (const char* attention : {"full", "infini:segment=32"}) EXPECT_NEAR(last("bf16", attention), last("f32", attention), 0.05);
+}
+
 TEST_F(ProgramTrain, AdaptersGoIntoTheModel) {
   const std::string base = at("base/checkpoint-000012/model");
   ASSERT_EQ(run({"train", config(), "-o", at("base"), "-t", "1", "-q"}).status, 0);
