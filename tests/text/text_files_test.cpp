@@ -50,7 +50,7 @@ TEST_F(TextFilesTest, FoldersAreReadInOrderAndHiddenFilesAreNot) {
   put("books/c.txt", "");
   EXPECT_EQ(texts({in("books")}), (Texts{{"books/a/z.md", "first"}, {"books/b.txt", "second"}}));
   EXPECT_EQ(texts({in("books/b.txt") + ":" + in("books/a")}), (Texts{{"books/b.txt", "second"}, {"books/a/z.md", "first"}}));
-  EXPECT_EQ(texts({in("books"), "text", "a/"}), (Texts{{"books/a/z.md", "first"}}));
+  EXPECT_EQ(texts({in("books"), "text", "books/a/"}), (Texts{{"books/a/z.md", "first"}}));
 }
 
 TEST_F(TextFilesTest, LinesOfJson) {
