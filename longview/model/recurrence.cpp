@@ -1,6 +1,7 @@
 // A memory in the model's own stream (attention/recurrent_memory.cpp): what its attention method calls a text is, segment by segment,
 // the m vectors that are read, N tokens, and the m vectors that are written. They are read when a segment begins and written as soon
 // as it is full, so the state between two segments is the vectors alone, and a token inside is read like any other.
+#include "longview/attention/texts.h"
 #include "longview/kernels/elementwise.h"
 #include "longview/model/transformer.h"
 
@@ -46,25 +47,13 @@ Forward Transformer::recurrent(const Segment& segment, const Method& method, Mod
 
 /// Each text from the memory that a text begins with; 0 where there is none.
 Forward Transformer::recurrent_texts(const Segment& segment, const Method& method, bool recompute) const {
-  const int64_t B = segment.ids.size(0), T = segment.ids.size(1);
-  const auto nothing = [&](int64_t count) { return at::zeros({1, count, config_.width}, at::TensorOptions(device_)); };
-  std::vector<Tensor> rows;
-  auto text = segment.texts.begin();
-  for (int64_t row = 0; row < B; ++row) {
-    std::vector<Tensor> parts;
-    int64_t at = 0;
-    for (; text != segment.texts.end() && text->row == row; ++text) {
-      const Segment alone{segment.ids.narrow(0, row, 1).narrow(1, text->first, text->count)};
-      if (text->first > at) parts.push_back(nothing(text->first - at));
-      parts.push_back(forward(alone, method, {}, recompute).hidden);  // [1,count,E]
-      at = text->first + text->count;
-    }
-    if (at < T) parts.push_back(nothing(T - at));
-    rows.push_back(at::cat(parts, 1));  // [1,T,E]
-  }
+  const Tensor hidden = each_text(segment.texts, segment.ids.size(0), segment.ids.size(1), 1, [&](const TextSpan& text) {
+    const Segment alone{segment.ids.narrow(0, text.row, 1).narrow(1, text.first, text.count)};
+    return forward(alone, method, {}, recompute).hidden;  // [1,count,E]
+  });                                                     // [B,T,E]
   ModelState state;
   state.layers.resize(static_cast<size_t>(config_.layers));
-  return {at::cat(rows), std::move(state)};
+  return {hidden, std::move(state)};
 }
 
 }  // namespace longview
