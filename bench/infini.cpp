@@ -28,7 +28,7 @@ struct Options {
 using Form = std::function<Tensor(const InfiniOperands&)>;
 
 void wait(at::Device device) {
-  if (device.is_cuda()) c10::impl::VirtualGuardImpl(at::kCUDA).synchronizeDevice(device.index());
+  wait_for(device);
 }
 
 Tensor per_head(const Tensor& x, int64_t heads) { return x.repeat_interleave(heads / x.size(1), 1); }
@@ -101,7 +101,7 @@ void require_right(const Options& o, at::Device device) {
   Options small = o;
   small.segment = 64;
   InfiniOperands x = operands(small, 512, device);
-  const InfiniRules rules{64, {}, kernels::EmptyMemory::bypass};
+  const InfiniRules rules{64, 0, {}, kernels::EmptyMemory::bypass};
   InfiniOperands exact = x;
   for (auto* tensor : {&exact.q, &exact.k, &exact.v, &exact.gate})
     *tensor = tensor->detach().to(at::kCPU, at::kDouble).requires_grad_(true);
@@ -130,8 +130,8 @@ void run(const Options& o) {
       std::string text;
       std::getline(list, text, ',');
       const int64_t T = std::stoll(text), N = o.segment;
-      const InfiniRules rules{N, {}, kernels::EmptyMemory::bypass},
-          delta{N, {kernels::WriteRule::delta}, kernels::EmptyMemory::bypass};
+      const InfiniRules rules{N, 0, {}, kernels::EmptyMemory::bypass},
+          delta{N, 0, {kernels::WriteRule::delta}, kernels::EmptyMemory::bypass};
       std::vector<std::pair<std::string, Form>> forms{
           {"infini", [&](const InfiniOperands& x) { return kernels::infini(x, rules).out; }},
           {"segments alone", [&](const InfiniOperands& x) { return segments_alone(x, N); }}};

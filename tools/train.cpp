@@ -3,6 +3,7 @@
 #include "longview/segment/sources.h"
 #include "longview/train/cost.h"
 #include "longview/train/fresh.h"
+#include "longview/train/profile.h"
 #include "longview/train/run.h"
 #include "longview/train/saved.h"
 #include "longview/train/toml.h"
@@ -14,6 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kWarmUp = 10, kProfiled = 3;  // steps
 constexpr uint64_t kValidationSeed = 20171206;  // the same rows whatever the seed of the training
 const std::vector<std::string> kOnce = {"data", "model", "run", "schedule", "train"}, kSeveral = {"stage"};
 
@@ -28,7 +30,7 @@ struct DataConfig {
 };
 
 struct TrainCommand : SharedOptions {
-  std::string config, out, from;
+  std::string config, out, from, profile;
   std::vector<std::string> changes;
   double peak = 0;
   bool is_resuming = false, is_replacing = false;
@@ -130,11 +132,25 @@ void check_alike(const TrainingPlan& plan, const TrainCommand& command, Communic
            "[train] the ranks were not given the same configuration and options: every rank needs the same file, folder and --set");
 }
 
+/// Profiles a few steps, once the first ones have allocated what there is to allocate.
+std::function<void(int64_t)> profiled_steps(const TrainCommand& command, const Trainer& trainer, Progress& progress) {
+  const int64_t first = trainer.done() + kWarmUp;
+  auto profile = std::make_shared<std::optional<Profile>>();
+  return [=, &trainer, &progress](int64_t done) {
+    if (done == first) profile->emplace(trainer.device());
+    if (done != first + kProfiled) return;
+    const std::string table = (*profile)->finish(command.profile);
+    progress.say(fmt::format("{}: steps {} to {}\n{}", command.profile, first + 1, done, table));
+    profile->reset();
+  };
+}
+
 void train(TrainCommand command, const Launch& launch) {
   const c10::InferenceMode training(false);                         // other commands make no gradients
   if (launch.rank > 0) command.quiet = true, command.json.clear();  // one rank speaks for all
   interrupted();
   check_writable("--json", command.json);
+  check_writable("--profile", command.profile);
   TrainingPlan plan = training_plan(command);
   const fs::path out = command.out;
   const at::Device device = device_of(command, launch);
@@ -201,6 +217,7 @@ void train(TrainCommand command, const Launch& launch) {
   };
   hooks.say = [&](const std::string& text) { progress.say(text); };
   hooks.stop = [] { return interrupted().load(); };
+  if (!command.profile.empty() && launch.rank == 0) hooks.stepped = profiled_steps(command, trainer, progress);
   RunOutcome outcome;
   try {
     outcome = run_training(trainer, *source, Curriculum(plan.stages), plan.run, plan.train.steps, out, rest, hooks);
@@ -242,6 +259,9 @@ void add_train(CLI::App& program) {
   app->add_option("--peak-flops", command->peak,
                   "operations a second that the device can do, for the MFU; nothing: from a table of GPUs, measured on a CPU")
       ->type_name("N");
+  app->add_option("--profile", command->profile,
+                  "write what steps 11 to 13 do and when, as a trace for ui.perfetto.dev; and say what took longest")
+      ->type_name("FILE");
   app->add_option("-t,--threads", command->threads, "threads; 0: all processors");
   app->add_option("--device", command->device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
   add_json_option(*app, *command);

@@ -99,9 +99,8 @@ struct Infini final : Attention {
     std::vector<Tensor> outs;
     const int64_t whole = is_parallel(x, position, segment) ? T / c.segment * c.segment : 0;
     LV_CHECK(whole == T || (!segment.write.defined() && !segment.document.defined()),
-             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks and no "
-             "overlap, and "
-             "plain rotary positions",
+             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks, an overlap of a "
+             "segment at most, and plain rotary positions",
              c.segment);
     LV_CHECK(
         segment.spread == nullptr || whole == T,
@@ -123,28 +122,32 @@ struct Infini final : Attention {
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
     const bool is_training = c10::GradMode::is_enabled() && x.q.requires_grad();
     const bool is_wanted = !x.q.is_cpu() || is_training || segment.spread || segment.write.defined() || segment.document.defined();
-    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > 0 || segment.first % c.segment != 0) return false;
+    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > c.segment || segment.first % c.segment != 0) return false;
     const Pieces& pieces = position.fused();
     if (!pieces || pieces->size() != 1) return false;
     const Piece& piece = (*pieces)[0];
     return !piece.query.at && !piece.key.at && !piece.bias && !piece.decay.defined() &&
-           position.scale(at::arange(c.segment, at::kLong), c.segment).eq(1).all().item<bool>();
+           position.scale(at::arange(c.overlap + c.segment, at::kLong), c.overlap + c.segment).eq(1).all().item<bool>();
   }
 
   /// The first `count` tokens, whole segments.
   Tensor attend_at_once(const Qkv& x, int64_t count, const Position& position, const Segment& segment, State& state) const {
     const auto cut = [&](const Tensor& y) { return y.narrow(2, 0, count); };
     kernels::InfiniOperands operands{.q = cut(x.q), .k = cut(x.k), .v = cut(x.v), .gate = x.gate};
-    operands.rotation = position.rotation(c.segment, {}, 0, c.segment, x.q.device());
+    operands.rotation = position.rotation(c.overlap + c.segment, {}, 0, c.overlap + c.segment, x.q.device());
     operands.weight = segment.write, operands.document = segment.document;
     if (const auto M = state.tensors.find("M"); M != state.tensors.end()) {
       const auto n = state.tensors.find("n");  // kept where it is not the number of tokens
-      operands.memory = {
-          M->second, state.tensors.at("z"),
-          n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, static_cast<double>(segment.first), M->second.options())};
+      const auto written = static_cast<double>(segment.first - c.overlap);
+      operands.memory = {M->second, state.tensors.at("z"),
+                         n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, written, M->second.options())};
+    }
+    if (c.overlap > 0 && segment.first > 0) {
+      operands.k_before = state.tensors.at("k"), operands.v_before = state.tensors.at("v");
+      if (segment.write.defined()) operands.weight = at::cat({state.tensors.at("write"), segment.write}, 1);  // [B,O+T]
     }
     const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
-    const kernels::InfiniRules all{c.segment, rules, empty};
+    const kernels::InfiniRules all{c.segment, c.overlap, rules, empty};
     kernels::SpreadMemory spread;
     if (segment.spread != nullptr) {
       const auto held = state.tensors.find("document");
@@ -157,9 +160,18 @@ struct Infini final : Attention {
     }
     const auto out = kernels::infini(operands, all);
     const Memory& last = segment.spread != nullptr ? spread.after : out.memory;
+    keep_view(operands, segment, state);
+    if (segment.first + count == c.overlap) return out.out;  // nothing has left the view
     state.tensors["M"] = last.M, state.tensors["z"] = last.z;
     if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = last.n;
     return out.out;
+  }
+
+  /// The last tokens, which the next segment sees.
+  void keep_view(const kernels::InfiniOperands& x, const Segment& segment, State& state) const {
+    if (c.overlap == 0) return;
+    state.tensors["k"] = last(x.k, c.overlap).clone(), state.tensors["v"] = last(x.v, c.overlap).clone();
+    if (segment.write.defined()) state.tensors["write"] = x.weight.narrow(1, x.weight.size(1) - c.overlap, c.overlap);
   }
 
   /// Rows whose first token is of another text than the memory begin with an empty one; `state` keeps whose it is.

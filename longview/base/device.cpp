@@ -4,6 +4,7 @@
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
 #include <array>
@@ -56,6 +57,10 @@ std::string gpu_name(at::Device device) {
   const bool is_told = get != nullptr && name != nullptr && get(&number, device.index()) == 0 &&
                        name(out.data(), static_cast<int>(out.size()) - 1, number) == 0;
   return is_told ? out.data() : "";
+}
+
+void wait_for(at::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 int64_t peak_bytes(at::Device device) {

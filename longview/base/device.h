@@ -13,6 +13,8 @@ at::Device open_device(std::string_view name);
 std::string device_text(at::Device device);
 /// "NVIDIA H200" as the driver says; "" for the CPU, and where the driver does not tell.
 std::string gpu_name(at::Device device);
+/// Until the device has done all that it was given.
+void wait_for(at::Device device);
 /// Most bytes that tensors have taken on the device since the program began; of the CPU all that the process has had resident.
 int64_t peak_bytes(at::Device device);
 

@@ -24,10 +24,11 @@ struct Plan {
   Tensor n;              // [B,S+1] tokens in the memory before each segment, and after the last
 };
 
-Plan plan_of(const InfiniOperands& x, const InfiniRules& rules, const at::TensorOptions& wide) {
+/// `weight` [B,T] is of the tokens that are written.
+Plan plan_of(const InfiniOperands& x, const Tensor& weight, const InfiniRules& rules, const at::TensorOptions& wide) {
   const int64_t B = x.q.size(0), T = x.q.size(2), N = rules.segment, S = (T + N - 1) / N;
   Plan plan{N, S, {}, {}, {}, {}};
-  plan.weight = x.weight.defined() ? x.weight.to(wide) : at::ones({B, T}, wide);        // [B,T]
+  plan.weight = weight.defined() ? weight.to(wide) : at::ones({B, T}, wide);            // [B,T]
   plan.weight = padded(plan.weight.narrow(1, 0, T / N * N), 1, S * N).view({B, S, N});  // a shorter segment is not written
   const Tensor before = x.memory.n.defined() ? x.memory.n.to(wide) : at::zeros({B}, wide);
   if (!x.document.defined()) {
@@ -172,9 +173,15 @@ void check(const InfiniOperands& x, const InfiniRules& rules) {
   shapes("q", x.q, "B H T D")("k", x.k, "B G T D")("v", x.v, "B G T D")("gate", x.gate, "H");
   LV_CHECK(rules.segment >= 1, "[infini] segment must be at least 1; got {}", rules.segment);
   LV_CHECK(shapes['H'] % shapes['G'] == 0, "[infini] {} query heads do not share {} key heads evenly", shapes['H'], shapes['G']);
-  const std::string N = std::to_string(rules.segment), F = std::to_string(feature_width(shapes['D'], rules.memory.features));
-  if (x.rotation.cos.defined()) shapes("rotation.cos", x.rotation.cos, N + " M")("rotation.sin", x.rotation.sin, N + " M");
-  if (x.weight.defined()) shapes("weight", x.weight, "B T");
+  LV_CHECK(rules.overlap >= 0 && rules.overlap <= rules.segment, "[infini] overlap must be 0 to the segment's {}; got {}", rules.segment,
+           rules.overlap);
+  LV_CHECK(rules.overlap == 0 || !x.document.defined(), "[infini] an overlap does not know packed texts");
+  const bool is_going_on = x.k_before.defined();
+  const std::string O = std::to_string(rules.overlap), view = std::to_string(rules.overlap + rules.segment), F = std::to_string(feature_width(shapes['D'], rules.memory.features));
+  if (x.rotation.cos.defined()) shapes("rotation.cos", x.rotation.cos, view + " M")("rotation.sin", x.rotation.sin, view + " M");
+  if (is_going_on) shapes("k_before", x.k_before, "B G " + O + " D")("v_before", x.v_before, "B G " + O + " D");
+  if (x.weight.defined())
+    shapes("weight", x.weight, fmt::format("B {}", x.q.size(2) + (is_going_on ? rules.overlap : 0)));
   if (x.document.defined()) shapes("document", x.document, "B T");
   if (!x.memory.M.defined()) return;
   shapes("memory.M", x.memory.M, "B G " + F + " D")("memory.z", x.memory.z, "B G " + F)("memory.n", x.memory.n, "B");
@@ -187,10 +194,11 @@ InfiniResult infini_parallel(const InfiniOperands& x, const InfiniRules& rules) 
   const Tensor M = x.memory.M.defined() ? x.memory.M : at::zeros({B, G, F, D}, wide);
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, F}, wide);
   if (T == 0) return {at::empty_like(x.q), {M, z, x.memory.n.defined() ? x.memory.n : at::zeros({B}, wide)}};
-  const Plan plan = plan_of(x, rules, wide);
-  const auto [S, q, k, v] = cut(x, N);
-  const auto passed = ReadAndWrite::apply(q.reshape({B, G, S, R * N, D}), k, v, M, z, plan, rules.memory);
-  const Tensor read = passed[0].view({B, G, S, R, N, D}), local = attend_inside(q, k, v, x);  // [B,G,S,R,N,D]
+  const Segments parts = cut(x, rules);
+  const int64_t S = parts.S;
+  const Plan plan = plan_of(x, parts.weight, rules, wide);
+  const auto passed = ReadAndWrite::apply(parts.q.reshape({B, G, S, R * N, D}), parts.k, parts.v, M, z, plan, rules.memory);
+  const Tensor read = passed[0].view({B, G, S, R, N, D}), local = attend_inside(parts, x, rules);  // [B,G,S,R,N,D]
   Tensor gate = x.gate.to(wide).view({1, G, 1, R, 1, 1});                                     // [1,G,1,R,1,1]
   if (rules.empty == EmptyMemory::bypass) gate = gate * plan.live.view({B, 1, S, 1, N, 1});   // [B,G,S,R,N,1]
   const Tensor mixed = (local + gate * (read - local)).to(x.q.scalar_type());                 // [B,G,S,R,N,D]

@@ -1,6 +1,7 @@
 // Infini-attention (arXiv:2404.07143) over a text of any length, segment after segment of N tokens, in this order: read the memory of the
 // segments before with q not rotated; write this segment's k and v into it; attend inside the segment, rotated and causal; mix by the gate.
 //   out = g a_memory + (1 - g) a_local          g one number a query head, the memory one a key head, empty in a text's first segment
+// With an overlap (ours) local attention also sees that many tokens before the segment, and a token is written when it leaves that view.
 #pragma once
 
 #include "longview/kernels/attention.h"
@@ -13,6 +14,7 @@ enum class EmptyMemory { bypass, scale };
 
 struct InfiniRules {
   int64_t segment = 2048;  // N
+  int64_t overlap = 0;     // O, at most N
   MemoryRules memory = {};
   EmptyMemory empty = EmptyMemory::bypass;
 };
@@ -20,8 +22,11 @@ struct InfiniRules {
 struct InfiniOperands {
   Tensor q, k, v;          // [B,H,T,D] [B,G,T,D] [B,G,T,D], not rotated, any T; query head h reads key head h / (H/G)
   Tensor gate;             // [H] g, usually sigmoid(beta)
-  Rotation rotation = {};  // [N,M] of the places in a segment; undefined: not rotated
-  /// How often each token is written, [B,T]: 0 not at all, r as if it had come r times; undefined: once.
+  Rotation rotation = {};  // [O+N,M] of the places in view; undefined: not rotated
+  /// The O tokens before the first, which the memory does not hold yet, [B,G,O,D] each; undefined: the text begins here.
+  Tensor k_before = {}, v_before = {};
+  /// How often each token is written, those before the first one included, [B,T] or [B,O+T]: 0 not at all, r as if it had come r times;
+  /// undefined: once.
   Tensor weight = {};
   /// Packed texts: an id each token [B,T], -1 for padding. A token sees only its own text, in its segment and in the memory. Undefined: one.
   Tensor document = {};
@@ -30,7 +35,7 @@ struct InfiniOperands {
 
 struct InfiniResult {
   Tensor out;     // [B,H,T,D] in the type of q
-  Memory memory;  // after the last full segment: a shorter one at the end is attended to and not written
+  Memory memory;  // after the last full segment: a shorter one at the end is attended to and not written, nor are the last O tokens
 };
 
 /// Differentiable in q, k, v, the gate and the memory. Parallel over segments (linear rule) or a scan over them (delta rules); keeps q, k, v

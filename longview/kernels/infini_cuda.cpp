@@ -176,18 +176,24 @@ std::string infini_cuda_refusal(const InfiniOperands& x, const InfiniRules& rule
 InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1), R = H / G, N = rules.segment;
   const auto options = x.q.options().dtype(at::kFloat);
-  const auto [S, q, k, v] = cut(x, N);
+  const Segments parts = cut(x, rules);
+  const int64_t S = parts.S;
   const Tensor M = x.memory.M.defined() ? x.memory.M : at::zeros({B, G, D, D}, options);
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, D}, options);
   const Tensor n = x.memory.n.defined() ? x.memory.n.to(options) : at::zeros({B}, options);  // [B]
-  const Tensor weight = x.weight.defined() ? x.weight.to(options).view({B, 1, S, N}).expand({B, G, S, N}).contiguous() : Tensor();
-  const Tensor counts = weight.defined() ? at::cat({n.unsqueeze(1), x.weight.to(options).view({B, S, N}).sum(-1)}, 1).cumsum(1)
-                                         : n.unsqueeze(1) + static_cast<double>(N) * at::arange(S + 1, options);  // [B,S+1]
+  Tensor weight, counts;  // [B,G,S,N] [B,S+1]
+  if (parts.weight.defined()) {
+    const Tensor own = parts.weight.to(options).view({B, S, N});
+    weight = own.unsqueeze(1).expand({B, G, S, N}).contiguous();
+    counts = at::cat({n.unsqueeze(1), own.sum(-1)}, 1).cumsum(1);
+  } else {
+    counts = n.unsqueeze(1) + static_cast<double>(N) * at::arange(S + 1, options);
+  }
   Tensor gate = x.gate.to(options).view({1, G, 1, R}).expand({B, G, S, R});                                       // [B,G,S,R]
   if (rules.empty == EmptyMemory::bypass) gate = gate * (counts.narrow(1, 0, S) > 0).view({B, 1, S, 1});
-  const Tensor local = attend_inside(q, k, v, x).contiguous();  // [B,G,S,R,N,D]
+  const Tensor local = attend_inside(parts, x, rules).contiguous();  // [B,G,S,R,N,D]
   const bool is_training = c10::GradMode::is_enabled() && (x.q.requires_grad() || x.k.requires_grad() || x.v.requires_grad());
-  const auto out = ReadWriteMix::apply(q.reshape({B, G, S, R * N, D}).contiguous(), k.contiguous(), v.contiguous(), local,
+  const auto out = ReadWriteMix::apply(parts.q.reshape({B, G, S, R * N, D}).contiguous(), parts.k.contiguous(), parts.v.contiguous(), local,
                                        gate.contiguous(), M, z, or_empty(weight, options), is_training);
   return {joined(out[0], T), {out[1], out[2], counts.select(1, S)}};
 }

@@ -15,15 +15,18 @@ Tensor prefix(const Tensor& start, const Tensor& added, const Tensor& stays);
 /// Gradients of the memory before each segment and after the last, [B,G,S+1,...], from that of the last and of what each one read.
 Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays);
 
-/// Softmax inside each segment: q [B,G,S,R,N,D], k and v [B,G,S,N,D] -> [B,G,S,R,N,D].
-Tensor attend_inside(const Tensor& q, const Tensor& k, const Tensor& v, const InfiniOperands& x);
-
 /// Operands cut into segments, zeros after the last.
 struct Segments {
   int64_t S = 0;   // a shorter segment at the end counts
-  Tensor q, k, v;  // [B,G,S,R,N,D] [B,G,S,N,D] [B,G,S,N,D]
+  Tensor q, k, v;  // [B,G,S,R,N,D] [B,G,S,N,D] [B,G,S,N,D]: what each one reads with, and what is written after it
+  Tensor weight;   // [B,T] of the tokens that are written; undefined: once
+  Tensor keys, values;  // [B,G,O+S*N,D] in view; those of the segments where nothing overlaps
 };
-Segments cut(const InfiniOperands& x, int64_t N);
+Segments cut(const InfiniOperands& x, const InfiniRules& rules);
+
+/// Softmax over each segment's view -> [B,G,S,R,N,D].
+Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniRules& rules);
+
 /// [B,G,S,R,N,D] -> [B,H,T,D]
 Tensor joined(const Tensor& x, int64_t T);
 

@@ -75,6 +75,7 @@ class Run {
     tokens_ += result.tokens;
     last_ = result;
     const int64_t done = trainer_.done();
+    hooks_.stepped(done);
     std::optional<Validation> validation;
     if (c.validate_every > 0 && hooks_.validation != nullptr && (done % c.validate_every == 0 || done == steps_))
       since_.pause([&] { validation = validate(); });

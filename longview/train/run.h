@@ -61,7 +61,8 @@ struct Record {
 struct RunHooks {
   std::function<void(const Record&)> record = [](const Record&) {};
   std::function<void(const std::string&)> say = [](const std::string&) {};
-  std::function<bool()> stop = [] { return false; };  // asked after each step; where one rank says so all stop
+  std::function<void(int64_t)> stepped = [](int64_t) {};  // after each step, with its number
+  std::function<bool()> stop = [] { return false; };      // asked after each step; where one rank says so all stop
   Source* validation = nullptr;                       // what to validate on; none
   std::optional<double> peak_operations{};            // of all ranks' devices, a second
 };

@@ -17,7 +17,7 @@ const Rotary kRotary{kDims, 10000, 512};
 
 std::string setting_of(const InfiniCase& c) {
   using namespace kernels;
-  return fmt::format("infini:segment={},rule={},features={},read={},empty={}", c.N,
+  return fmt::format("infini:segment={},overlap={},rule={},features={},read={},empty={}", c.N, c.overlap,
                      c.write == WriteRule::linear  ? "linear"
                      : c.write == WriteRule::delta ? "delta"
                                                    : "corrected_delta",
@@ -34,14 +34,15 @@ TEST(InfiniStreaming, SaysWhatTheDefinitionSaysInAnyCuts) {
     if (c.T == 0 || c.packing != Packing::none || c.is_continued || c.D != kDims) continue;
     kernels::InfiniOperands x = operands(c);
     const auto rope = make_position("rope", kRotary);
-    const auto table = rope->rotation(c.N, {}, 0, c.N);
+    const int64_t view = c.overlap + c.N;
+    const auto table = rope->rotation(view, {}, 0, view);
     x.rotation = {table.cos, table.sin};
     const auto attention = make_attention(setting_of(c), kRotary);
     const auto plain = kernels::infini_ref(x, rules_of(c)), exact = kernels::infini_ref(as(x, at::kDouble), rules_of(c));
     for (const auto& cuts : cuts_of(c.T)) {
       const Outcome ours = run(*attention, rope, {x.q, x.k, x.v, x.gate}, cuts);
       EXPECT_TRUE(as_exact_as_plain(ours.out, plain.out, exact.out)) << c.name << " in " << cuts.size();
-      if (c.T < c.N) continue;
+      if (c.T < c.N || c.T == c.overlap) continue;
       EXPECT_TRUE(as_exact_as_plain(ours.state.tensors.at("M"), plain.memory.M, exact.memory.M)) << c.name;
       EXPECT_TRUE(as_exact_as_plain(ours.state.tensors.at("z"), plain.memory.z, exact.memory.z)) << c.name;
     }
@@ -53,6 +54,37 @@ const std::vector<std::string>& memories() {
                                             "infini:segment=97,rule=corrected_delta,features=dpfp",
                                             "infini_overlap:segment=100,overlap=70", "infini_streaming:segment=150,rule=delta"};
   return all;
+}
+
+TEST(InfiniStreaming, TrainingComputesTheSameInOneCallOrSeveral) {
+  const Shape shape{2, 6, 2, 160, kDims};
+  const auto rope = make_position("rope", kRotary);
+  const auto set = at::arange(160).remainder(3).expand({2, 160}).to(at::kFloat);  // [B,T]
+  for (const char* setting : {"infini:segment=16", "infini:segment=16,overlap=5", "infini:segment=16,overlap=16,rule=delta"}) {
+    const auto attention = make_attention(setting, kRotary);
+    const Qkv plain = random_qkv(shape, 1);
+    Qkv x = plain;
+    x.q = x.q.clone().requires_grad_(true);
+    const auto outcome = [&](const std::vector<int64_t>& cuts, bool is_weighted) {
+      State state;
+      std::vector<Tensor> outs;
+      for (const int64_t count : cuts) {
+        const int64_t first = state.seen;
+        Segment segment{at::zeros({2, count}, at::kLong), first};
+        if (is_weighted) segment.write = set.narrow(1, first, count);
+        auto out = attention->attend(tokens(x, first, count), *rope, segment, std::move(state));
+        outs.push_back(out.out.detach()), state = std::move(out.state);
+      }
+      return Outcome{at::cat(outs, 2), state};
+    };
+    const Outcome streamed = run(*attention, rope, plain, {7, 100, 53}), whole = outcome({160}, false);
+    EXPECT_LT(largest_difference(streamed.out, whole.out), 1e-5) << setting;
+    EXPECT_LT(largest_difference(streamed.out, outcome({16, 48, 96}, false).out), 1e-5) << setting;
+    for (const auto& [name, tensor] : whole.state.tensors)
+      EXPECT_LT(largest_difference(tensor, streamed.state.tensors.at(name)), 1e-4) << setting << name;
+    EXPECT_LT(largest_difference(outcome({160}, true).out, outcome({16, 48, 96}, true).out), 1e-5) << setting;
+    EXPECT_GT(largest_difference(outcome({160}, true).out, whole.out), 0.01) << setting;
+  }
 }
 
 TEST(InfiniStreaming, AnyCutGivesTheSameMemoryToTheBit) {

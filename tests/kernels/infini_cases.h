@@ -19,6 +19,7 @@ struct InfiniCase {
   kernels::EmptyMemory empty = kernels::EmptyMemory::bypass;
   bool is_continued = false;  // begins with a memory that is not empty
   double size = 1;            // of q and k
+  int64_t overlap = 0;
 };
 
 inline void PrintTo(const InfiniCase& c, std::ostream* out) { *out << c.name; }
@@ -47,21 +48,30 @@ inline std::vector<InfiniCase> infini_cases() {
     out.push_back({.name = "dpfp", .write = write, .features = kernels::FeatureMap::dpfp});
     out.push_back({.name = "centred", .write = write, .read = kernels::ReadRule::centred});
     out.push_back({.name = "empty memory scales", .write = write, .empty = kernels::EmptyMemory::scale});
+    out.push_back({.name = "overlap", .write = write, .overlap = 5});
+    out.push_back({.name = "overlap of a segment", .H = 6, .write = write, .overlap = 16});
+    out.push_back({.name = "overlap in one segment", .T = 16, .write = write, .overlap = 3});
+    out.push_back({.name = "overlap weighted", .write = write, .packing = Packing::weighted, .overlap = 7});
+    out.push_back({.name = "overlap continued", .write = write, .packing = Packing::weighted, .is_continued = true, .overlap = 9});
   }
   out.push_back({.name = "heads of 64", .T = 300, .H = 2, .G = 1, .D = 64, .N = 64});
   out.push_back({.name = "large keys", .size = 8});
   return out;
 }
 
-inline kernels::InfiniRules rules_of(const InfiniCase& c) { return {c.N, {c.write, c.features, c.read}, c.empty}; }
+inline kernels::InfiniRules rules_of(const InfiniCase& c) { return {c.N, c.overlap, {c.write, c.features, c.read}, c.empty}; }
 
 inline kernels::InfiniOperands operands(const InfiniCase& c, uint64_t seed = 1) {
   constexpr int64_t B = 2;
   Randoms random(seed);
   kernels::InfiniOperands x{random.normal({B, c.H, c.T, c.D}) * c.size, random.normal({B, c.G, c.T, c.D}) * c.size,
                             random.normal({B, c.G, c.T, c.D}), at::linspace(c.gate, 1 - c.gate, c.H)};
-  x.rotation = random.rotation(c.N, c.D / 2);
-  if (c.packing == Packing::weighted) x.weight = at::tensor({0.0, 1.0, 3.5}).index_select(0, at::arange(c.T) % 3).expand({B, c.T});
+  x.rotation = random.rotation(c.overlap + c.N, c.D / 2);
+  if (c.is_continued && c.overlap > 0)
+    x.k_before = random.normal({B, c.G, c.overlap, c.D}), x.v_before = random.normal({B, c.G, c.overlap, c.D});
+  const int64_t written = c.T + (x.k_before.defined() ? c.overlap : 0);
+  if (c.packing == Packing::weighted)
+    x.weight = at::tensor({0.0, 1.0, 3.5}).index_select(0, at::arange(written) % 3).expand({B, written});
   if (c.packing == Packing::packed)  // texts that end anywhere, other ones in the second row
     x.document =
         at::stack({at::arange(c.T, at::kLong).div(39, "floor"), at::arange(c.T, at::kLong).div(16, "floor").div(3, "floor")});
@@ -77,10 +87,11 @@ inline kernels::InfiniOperands operands(const InfiniCase& c, uint64_t seed = 1) 
 /// The same numbers in another type, as leaves that want gradients or not.
 inline kernels::InfiniOperands as(kernels::InfiniOperands x, at::ScalarType dtype, bool has_gradients = false) {
   for (auto* tensor :
-       {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.memory.M, &x.memory.z, &x.memory.n, &x.weight})
+       {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.k_before, &x.v_before, &x.memory.M, &x.memory.z, &x.memory.n,
+        &x.weight})
     *tensor = in_dtype(*tensor, dtype);
   if (!has_gradients) return x;
-  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.memory.M, &x.memory.z})
+  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.k_before, &x.v_before, &x.memory.M, &x.memory.z})
     if (tensor->defined()) *tensor = tensor->detach().clone().requires_grad_(true);
   return x;
 }

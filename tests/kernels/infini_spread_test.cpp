@@ -43,7 +43,7 @@ Outcome computed(const InfiniOperands& all, int64_t first, int64_t count, ReadRu
   InfiniOperands x = all;
   for (Tensor* y : {&x.q, &x.k, &x.v}) *y = cut(*y, 2).requires_grad_();
   x.document = cut(all.document, 1), x.weight = cut(all.weight, 1);
-  InfiniRules rules{N, {}, EmptyMemory::bypass};
+  InfiniRules rules{N, 0, {}, EmptyMemory::bypass};
   rules.memory.read = read;
   SpreadMemory spread;
   if (ranks != nullptr) spread = spread_memory(x, rules, *ranks), x.memory = spread.before;
@@ -77,10 +77,10 @@ TEST(InfiniSpread, IsTheWholeText) {
 
 TEST(InfiniSpread, SaysWhatCannotBeSpread) {
   const auto ranks = one_rank();
-  InfiniRules rules{N, {}, EmptyMemory::bypass};
+  InfiniRules rules{N, 0, {}, EmptyMemory::bypass};
   rules.memory.write = WriteRule::delta;
   EXPECT_THROW(spread_memory(operands({}), rules, *ranks), Error);
-  rules = {N * S - 1, {}, EmptyMemory::bypass};
+  rules = {N * S - 1, 0, {}, EmptyMemory::bypass};
   EXPECT_THROW(spread_memory(operands({}), rules, *ranks), Error);
 }
 

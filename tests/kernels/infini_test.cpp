@@ -42,6 +42,7 @@ std::vector<std::pair<const char*, Tensor>> gradients(InfiniResult (*form)(const
           (y.memory.z * random.normal(y.memory.z.sizes()).to(dtype)).sum();
   std::vector<std::pair<const char*, Tensor>> out{{"q", x.q}, {"k", x.k}, {"v", x.v}, {"gate", x.gate}};
   if (x.memory.M.defined()) out.insert(out.end(), {{"M", x.memory.M}, {"z", x.memory.z}});
+  if (x.k_before.defined()) out.insert(out.end(), {{"k_before", x.k_before}, {"v_before", x.v_before}});
   std::vector<Tensor> leaves;
   for (const auto& [name, leaf] : out) leaves.push_back(leaf);
   const auto grads = torch::autograd::grad({sum}, leaves, {}, std::nullopt, false, true);
@@ -191,15 +192,34 @@ TEST(Infini, AWeightIsHowOftenASegmentCame) {
 
 TEST(Infini, AMemoryGoesOnFromCallToCall) {
   for (const auto write : {WriteRule::linear, WriteRule::delta, WriteRule::corrected_delta}) {
-    const InfiniCase c{.name = "continued", .T = 100, .write = write};
-    const InfiniOperands x = operands(c);
-    const auto whole = infini(x, rules_of(c)), first = infini(tokens(x, 0, 48), rules_of(c));
-    InfiniOperands rest = tokens(x, 48, 52);
-    rest.memory = first.memory;
-    const auto second = infini(rest, rules_of(c));
-    EXPECT_LT(largest_difference(whole.out, at::cat({first.out, second.out}, 2)), 1e-5);
-    EXPECT_LT(largest_difference(whole.memory.M, second.memory.M), 1e-4);
-    EXPECT_EQ(second.memory.n[0].item<double>(), 96);
+    for (const int64_t overlap : {0, 5, 16}) {
+      const InfiniCase c{.name = "continued", .T = 100, .write = write, .overlap = overlap};
+      const InfiniOperands x = operands(c);
+      const auto whole = infini(x, rules_of(c)), first = infini(tokens(x, 0, 48), rules_of(c));
+      InfiniOperands rest = tokens(x, 48, 52);
+      rest.memory = first.memory;
+      if (overlap > 0) rest.k_before = x.k.narrow(2, 48 - overlap, overlap), rest.v_before = x.v.narrow(2, 48 - overlap, overlap);
+      const auto second = infini(rest, rules_of(c));
+      EXPECT_LT(largest_difference(whole.out, at::cat({first.out, second.out}, 2)), 1e-5);
+      EXPECT_LT(largest_difference(whole.memory.M, second.memory.M), 1e-4);
+      EXPECT_EQ(second.memory.n[0].item<double>(), static_cast<double>(96 - overlap));
+    }
+  }
+}
+
+TEST(Infini, AnOverlapIsSeenAndNotYetWritten) {
+  const InfiniCase c{.name = "overlap", .T = 64, .overlap = 5};
+  InfiniOperands x = operands(c), other = x;
+  x.gate = other.gate = at::zeros({4});  // local attention alone
+  const auto changed_at = [&](int64_t t) {
+    other.v = x.v.clone(), other.v.select(2, t).add_(1);
+    const Tensor change = (infini(x, rules_of(c)).out - infini(other, rules_of(c)).out).abs().amax(std::vector<int64_t>{0, 1, 3});
+    return change > 0;  // [T] tokens that saw it
+  };
+  for (const int64_t t : {3, 10, 11, 15, 16, 27}) {  // a segment's last 5 tokens are seen in the next one
+    const int64_t until = t / 16 * 16 + (t % 16 >= 11 ? 32 : 16);
+    const Tensor seen = changed_at(t), i = at::arange(64);
+    EXPECT_TRUE(at::equal(seen, (i >= t).logical_and(i < until))) << t;
   }
 }
 
@@ -254,6 +274,8 @@ TEST(Infini, RefusesWhatMakesNoSense) {
     return std::string();
   };
   EXPECT_NE(message({.name = "", .N = 0}, [](auto&) {}).find("segment must be at least 1; got 0"), std::string::npos);
+  EXPECT_NE(message({.name = "", .overlap = 17}, [](auto&) {}).find("overlap must be 0 to the segment's 16; got 17"), std::string::npos);
+  EXPECT_NE(message({.name = "", .packing = Packing::packed, .overlap = 4}, [](auto&) {}).find("packed"), std::string::npos);
   EXPECT_NE(message(kPlain, [](auto& x) { x.gate = at::ones({3}); }).find("gate must be [H]; got [3]"), std::string::npos);
   EXPECT_NE(message({.name = "", .H = 3, .G = 2}, [](auto&) {}).find("3 query heads do not share 2 key heads"), std::string::npos);
   EXPECT_NE(message(kPlain,
