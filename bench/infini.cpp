@@ -27,9 +27,7 @@ struct Options {
 
 using Form = std::function<Tensor(const InfiniOperands&)>;
 
-void wait(at::Device device) {
-  wait_for(device);
-}
+void wait(at::Device device) { wait_for(device); }
 
 Tensor per_head(const Tensor& x, int64_t heads) { return x.repeat_interleave(heads / x.size(1), 1); }
 

@@ -99,7 +99,8 @@ struct Infini final : Attention {
     std::vector<Tensor> outs;
     const int64_t whole = is_parallel(x, position, segment) ? T / c.segment * c.segment : 0;
     LV_CHECK(whole == T || (!segment.write.defined() && !segment.document.defined()),
-             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks, an overlap of a "
+             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks, an "
+             "overlap of a "
              "segment at most, and plain rotary positions",
              c.segment);
     LV_CHECK(

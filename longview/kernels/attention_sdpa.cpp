@@ -1,7 +1,7 @@
 // Attention by LibTorch's scaled_dot_product_attention: differentiable, on any device, flash attention (arXiv:2307.08691) on a GPU.
-// A row's scale goes into its query. is_causal counts from the top left, so it is for sets whose queries stand at their keys only;
+// A row's scale goes into its query, where they are not all the same. is_causal counts from the top left, so it is for sets whose queries stand at their keys only;
 // every other range becomes a mask.
-#include "longview/kernels/attention.h"
+#include "longview/kernels/gradients.h"
 
 namespace longview::kernels {
 namespace {
@@ -46,13 +46,15 @@ Tensor attention_sdpa(const Tensor& q, const std::vector<KeySet>& sets, const Te
   const int64_t repeat = q.size(1) / set.k.size(1);
   const bool is_plain = is_causal(set) && !set.bias.defined();
   const bool is_flash = is_plain && q.is_cuda() && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble;
-  const bool shares_keys = is_flash && repeat > 1;  // the others have no kernel for it, and would write out every score
-  Tensor k = rotate(set.k, set.key), v = set.v;     // [B,G,Tk,D]
+  const bool shares_keys = is_flash && repeat > 1;             // the others have no kernel for it, and would write out every score
+  Tensor k = rotate_with_gradient(set.k, set.key), v = set.v;  // [B,G,Tk,D]
   if (repeat > 1 && !shares_keys) k = k.repeat_interleave(repeat, 1), v = v.repeat_interleave(repeat, 1);  // [B,H,Tk,D]
-  const Tensor rows =
-      rotate(q, set.query) * scale.to(q.device(), q.scalar_type(), /*non_blocking=*/true).unsqueeze(-1);  // [B,H,Tq,D]
+  const bool is_even = scale.device().is_cpu() && scale.numel() > 0 && scale.eq(scale[0]).all().item<bool>();
+  Tensor rows = rotate_with_gradient(q, set.query);  // [B,H,Tq,D]
+  if (!is_even) rows = rows * scale.to(q.device(), q.scalar_type(), /*non_blocking=*/true).unsqueeze(-1);
   const auto mask = is_plain ? std::optional<Tensor>() : mask_of(q, set);
-  return at::scaled_dot_product_attention(rows, k, v, mask, 0.0, is_plain, 1.0, shares_keys);  // [B,H,Tq,D]
+  return at::scaled_dot_product_attention(rows, k, v, mask, 0.0, is_plain, is_even ? scale[0].item<double>() : 1.0,
+                                          shares_keys);  // [B,H,Tq,D]
 }
 
 }  // namespace longview::kernels

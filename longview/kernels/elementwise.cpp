@@ -1,6 +1,7 @@
 // RMS norm, SwiGLU's gate and cross-entropy, a row at a time.
 #include "longview/kernels/elementwise.h"
 
+#include "longview/kernels/gradients.h"
 #include "longview/kernels/loops.h"
 
 namespace longview::kernels {
@@ -25,8 +26,12 @@ Tensor add(Tensor x, const Tensor& y) {
   return x.add_(y);
 }
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
-  if (!is_plain(x) || has_gradient(weight)) return at::rms_norm(x, {x.size(-1)}, weight.to(x.scalar_type()), epsilon);
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon, std::optional<at::ScalarType> type) {
+  if (has_gradient(x) || has_gradient(weight)) return norm_with_gradient(x, weight, epsilon, type.value_or(x.scalar_type())).y;
+  if (!is_plain(x)) {
+    const Tensor out = at::rms_norm(x, {x.size(-1)}, weight.to(x.scalar_type()), epsilon);
+    return type ? out.to(*type) : out;
+  }
   check_plain("rms_norm", x);
   const int64_t E = x.size(-1), rows = E > 0 ? x.numel() / E : 0;
   Tensor out = at::empty_like(x);  // [...,E]
@@ -35,11 +40,17 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
   at::parallel_for(0, rows, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) loops().norm_row(in + r * E, w, E, static_cast<float>(epsilon), to + r * E);
   });
-  return out;
+  return type ? out.to(*type) : out;
+}
+
+std::pair<Tensor, Tensor> norm_beside(const Tensor& x, const Tensor& weight, double epsilon, std::optional<at::ScalarType> type) {
+  if (!has_gradient(x) && !has_gradient(weight)) return {x, rms_norm(x, weight, epsilon, type)};
+  const auto out = norm_with_gradient(x, weight, epsilon, type.value_or(x.scalar_type()));
+  return {out.x, out.y};
 }
 
 Tensor silu_times(Tensor gate, const Tensor& up) {
-  if (has_gradient(gate) || has_gradient(up)) return at::silu(gate) * up;
+  if (has_gradient(gate) || has_gradient(up)) return gate_with_gradient(gate, up);
   if (!is_plain(gate)) return at::silu_(gate).mul_(up);
   check_plain("silu_times", gate);
   check_plain("silu_times", up);

@@ -6,8 +6,10 @@
 
 namespace longview::kernels {
 
-/// RMS norm (arXiv:1910.07467): x / sqrt(mean(x^2) + epsilon) * weight.   x [...,E], weight [E] -> [...,E]
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon);
+/// RMS norm (arXiv:1910.07467): x / sqrt(mean(x^2) + epsilon) * weight, in `type` or that of x.   x [...,E], weight [E] -> [...,E]
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon, std::optional<at::ScalarType> type = {});
+/// x and its norm: what is done with both of them has one gradient.
+std::pair<Tensor, Tensor> norm_beside(const Tensor& x, const Tensor& weight, double epsilon, std::optional<at::ScalarType> type);
 
 /// SwiGLU's gate (arXiv:2002.05202): gate / (1 + e^-gate) * up, written over gate unless it has a gradient.   both [...,F]
 Tensor silu_times(Tensor gate, const Tensor& up);

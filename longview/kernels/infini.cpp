@@ -173,15 +173,15 @@ void check(const InfiniOperands& x, const InfiniRules& rules) {
   shapes("q", x.q, "B H T D")("k", x.k, "B G T D")("v", x.v, "B G T D")("gate", x.gate, "H");
   LV_CHECK(rules.segment >= 1, "[infini] segment must be at least 1; got {}", rules.segment);
   LV_CHECK(shapes['H'] % shapes['G'] == 0, "[infini] {} query heads do not share {} key heads evenly", shapes['H'], shapes['G']);
-  LV_CHECK(rules.overlap >= 0 && rules.overlap <= rules.segment, "[infini] overlap must be 0 to the segment's {}; got {}", rules.segment,
-           rules.overlap);
+  LV_CHECK(rules.overlap >= 0 && rules.overlap <= rules.segment, "[infini] overlap must be 0 to the segment's {}; got {}",
+           rules.segment, rules.overlap);
   LV_CHECK(rules.overlap == 0 || !x.document.defined(), "[infini] an overlap does not know packed texts");
   const bool is_going_on = x.k_before.defined();
-  const std::string O = std::to_string(rules.overlap), view = std::to_string(rules.overlap + rules.segment), F = std::to_string(feature_width(shapes['D'], rules.memory.features));
+  const std::string O = std::to_string(rules.overlap), view = std::to_string(rules.overlap + rules.segment),
+                    F = std::to_string(feature_width(shapes['D'], rules.memory.features));
   if (x.rotation.cos.defined()) shapes("rotation.cos", x.rotation.cos, view + " M")("rotation.sin", x.rotation.sin, view + " M");
   if (is_going_on) shapes("k_before", x.k_before, "B G " + O + " D")("v_before", x.v_before, "B G " + O + " D");
-  if (x.weight.defined())
-    shapes("weight", x.weight, fmt::format("B {}", x.q.size(2) + (is_going_on ? rules.overlap : 0)));
+  if (x.weight.defined()) shapes("weight", x.weight, fmt::format("B {}", x.q.size(2) + (is_going_on ? rules.overlap : 0)));
   if (x.document.defined()) shapes("document", x.document, "B T");
   if (!x.memory.M.defined()) return;
   shapes("memory.M", x.memory.M, "B G " + F + " D")("memory.z", x.memory.z, "B G " + F)("memory.n", x.memory.n, "B");
@@ -199,9 +199,9 @@ InfiniResult infini_parallel(const InfiniOperands& x, const InfiniRules& rules) 
   const Plan plan = plan_of(x, parts.weight, rules, wide);
   const auto passed = ReadAndWrite::apply(parts.q.reshape({B, G, S, R * N, D}), parts.k, parts.v, M, z, plan, rules.memory);
   const Tensor read = passed[0].view({B, G, S, R, N, D}), local = attend_inside(parts, x, rules);  // [B,G,S,R,N,D]
-  Tensor gate = x.gate.to(wide).view({1, G, 1, R, 1, 1});                                     // [1,G,1,R,1,1]
-  if (rules.empty == EmptyMemory::bypass) gate = gate * plan.live.view({B, 1, S, 1, N, 1});   // [B,G,S,R,N,1]
-  const Tensor mixed = (local + gate * (read - local)).to(x.q.scalar_type());                 // [B,G,S,R,N,D]
+  Tensor gate = x.gate.to(wide).view({1, G, 1, R, 1, 1});                                          // [1,G,1,R,1,1]
+  if (rules.empty == EmptyMemory::bypass) gate = gate * plan.live.view({B, 1, S, 1, N, 1});        // [B,G,S,R,N,1]
+  const Tensor mixed = (local + gate * (read - local)).to(x.q.scalar_type());                      // [B,G,S,R,N,D]
   return {joined(mixed, T), {passed[1], passed[2], plan.n.select(1, S)}};
 }
 

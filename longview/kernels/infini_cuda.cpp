@@ -1,13 +1,9 @@
 // Infini-attention on an NVIDIA GPU: library attention and matrix products, and between them the fused passes of liblongview_cuda.so. What
 // training uses: bf16 operands, the linear rule, elu1, one text a row. In training the products of the memory are TF32, else f32.
 #include <ATen/Context.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-#include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <filesystem>
-
-#include "longview/kernels/cuda/launches.h"
+#include "longview/kernels/cuda_library.h"
 #include "longview/kernels/infini_parts.h"
 
 namespace longview::kernels {
@@ -16,35 +12,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The library beside the program, or where the loader finds it; none: why not.
-struct Library {
-  const CudaLaunches* launches = nullptr;
-  std::string why;
-};
-
-void* open_library() {
-  constexpr const char* kName = "liblongview_cuda.so";
-  std::error_code none;
-  const auto folder = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
-  for (const auto& path : {folder / kName, folder / "../lib" / kName})
-    if (std::filesystem::exists(path, none)) return ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  return ::dlopen(kName, RTLD_NOW | RTLD_LOCAL);
-}
-
-const Library& library() {
-  static const Library found = []() -> Library {
-    void* handle = open_library();
-    if (handle == nullptr) return {nullptr, ::dlerror()};
-    auto* get = reinterpret_cast<decltype(&longview_cuda_launches)>(::dlsym(handle, "longview_cuda_launches"));
-    if (get == nullptr) return {nullptr, "liblongview_cuda.so is not longview's"};
-    const CudaLaunches* launches = get();
-    if (launches->version != kCudaVersion) return {nullptr, "liblongview_cuda.so is of another version of longview"};
-    return {launches, ""};
-  }();
-  return found;
-}
-
-void* stream_of(const Tensor& x) { return c10::impl::VirtualGuardImpl(at::kCUDA).getStream(x.device()).native_handle(); }
+const MemoryLaunches& memory_kernels() { return cuda_library()->memory; }
 
 /// Matrix products in TF32 as long as it lives.
 class InTf32 {
@@ -83,24 +51,24 @@ struct Sigma {
 /// x [B,G,S,T,D], z [B,G,S,D] or undefined.
 Sigma sigma_of(const Tensor& x, const Tensor& z) {
   Sigma out{wide(x, x.sizes()), z.defined() ? wide(x, x.sizes().slice(0, 4)) : Tensor()};
-  library().launches->features(x.data_ptr(), z.defined() ? data(z) : nullptr, data(out.rows), z.defined() ? data(out.c) : nullptr,
-                               x.numel() / x.size(-1), x.size(3), x.size(-1), stream_of(x));
+  memory_kernels().features(x.data_ptr(), z.defined() ? data(z) : nullptr, data(out.rows), z.defined() ? data(out.c) : nullptr,
+                            x.numel() / x.size(-1), x.size(3), x.size(-1), stream_of(x));
   return out;
 }
 
 /// sum over T of weight[...,T] x[...,T,D] -> [B,G,S,D]
 Tensor sum_rows(const Tensor& x, const Tensor& weight) {
   Tensor out = wide(x, {x.size(0), x.size(1), x.size(2), x.size(4)});
-  library().launches->sum_rows(data(x), weight.defined() ? data(weight) : nullptr, data(out), x.numel() / x.size(-1), x.size(3),
-                               x.size(-1), stream_of(x));
+  memory_kernels().sum_rows(data(x), weight.defined() ? data(weight) : nullptr, data(out), x.numel() / x.size(-1), x.size(3),
+                            x.size(-1), stream_of(x));
   return out;
 }
 
 /// (grad + weight z) sigma'(x)
 Tensor sigma_backward(const Tensor& x, const Tensor& grad, const Tensor& weight, const Tensor& z) {
   Tensor out = at::empty_like(x);
-  library().launches->features_backward(x.data_ptr(), data(grad), weight.defined() ? data(weight) : nullptr, data(z),
-                                        out.data_ptr(), x.numel() / x.size(-1), x.size(3), x.size(-1), stream_of(x));
+  memory_kernels().features_backward(x.data_ptr(), data(grad), weight.defined() ? data(weight) : nullptr, data(z), out.data_ptr(),
+                                     x.numel() / x.size(-1), x.size(3), x.size(-1), stream_of(x));
   return out;
 }
 
@@ -128,7 +96,7 @@ struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
     const Tensor before = Ms.narrow(2, 0, n.S), sums = zs.narrow(2, 0, n.S).contiguous();  // [B,G,S,D,D] [B,G,S,D]
     const auto [sq, c] = sigma_of(q, sums);
     const Tensor num = at::matmul(sq, before), out = at::empty_like(local);  // [B,G,S,R*N,D] [B,G,S,R,N,D]
-    library().launches->mix(data(num), data(c), local.data_ptr(), data(gate), out.data_ptr(), n.rows(), n.N, n.D, stream_of(q));
+    memory_kernels().mix(data(num), data(c), local.data_ptr(), data(gate), out.data_ptr(), n.rows(), n.N, n.D, stream_of(q));
     context->save_for_backward({q, k, v, local, gate, Ms, zs, times});
     return {out, Ms.select(2, n.S).clone(), zs.select(2, n.S).clone()};
   }
@@ -146,8 +114,8 @@ struct ReadWriteMix : torch::autograd::Function<ReadWriteMix> {
     const Tensor num = at::matmul(sq, before);  // [B,G,S,R*N,D]
     const Tensor d_local = at::empty_like(local), d_num = at::empty_like(num);
     const Tensor s = wide(q, {n.B, n.G, n.S, n.R * n.N}), d_gate = wide(q, {n.B, n.G, n.S, n.R, n.N});
-    library().launches->mix_backward(dy.data_ptr(), data(num), data(c), local.data_ptr(), data(gate), d_local.data_ptr(),
-                                     data(d_num), data(s), data(d_gate), n.rows(), n.N, n.D, stream_of(q));
+    memory_kernels().mix_backward(dy.data_ptr(), data(num), data(c), local.data_ptr(), data(gate), d_local.data_ptr(), data(d_num),
+                                  data(s), data(d_gate), n.rows(), n.N, n.D, stream_of(q));
     const Tensor dM = suffix(or_zeros(grads[1], Ms.select(2, 0)), at::matmul(sq.transpose(-1, -2), d_num), {});  // [B,G,S+1,D,D]
     const Tensor dz = suffix(or_zeros(grads[2], zs.select(2, 0)), sum_rows(sq, s), {});                          // [B,G,S+1,D]
     const Tensor d_q = sigma_backward(q, at::matmul(d_num, before.transpose(-1, -2)), s, sums);
@@ -170,7 +138,7 @@ std::string infini_cuda_refusal(const InfiniOperands& x, const InfiniRules& rule
   if (x.document.defined()) return "packed texts are not fused";
   if (x.q.size(2) == 0 || x.q.size(2) % rules.segment != 0) return "the text does not end with a segment";
   if (x.q.size(3) % 4 != 0) return "heads are not a multiple of 4 wide";
-  return library().why;
+  return cuda_refusal();
 }
 
 InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
@@ -181,7 +149,7 @@ InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
   const Tensor M = x.memory.M.defined() ? x.memory.M : at::zeros({B, G, D, D}, options);
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, D}, options);
   const Tensor n = x.memory.n.defined() ? x.memory.n.to(options) : at::zeros({B}, options);  // [B]
-  Tensor weight, counts;  // [B,G,S,N] [B,S+1]
+  Tensor weight, counts;                                                                     // [B,G,S,N] [B,S+1]
   if (parts.weight.defined()) {
     const Tensor own = parts.weight.to(options).view({B, S, N});
     weight = own.unsqueeze(1).expand({B, G, S, N}).contiguous();
@@ -189,12 +157,13 @@ InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) {
   } else {
     counts = n.unsqueeze(1) + static_cast<double>(N) * at::arange(S + 1, options);
   }
-  Tensor gate = x.gate.to(options).view({1, G, 1, R}).expand({B, G, S, R});                                       // [B,G,S,R]
+  Tensor gate = x.gate.to(options).view({1, G, 1, R}).expand({B, G, S, R});  // [B,G,S,R]
   if (rules.empty == EmptyMemory::bypass) gate = gate * (counts.narrow(1, 0, S) > 0).view({B, 1, S, 1});
   const Tensor local = attend_inside(parts, x, rules).contiguous();  // [B,G,S,R,N,D]
   const bool is_training = c10::GradMode::is_enabled() && (x.q.requires_grad() || x.k.requires_grad() || x.v.requires_grad());
-  const auto out = ReadWriteMix::apply(parts.q.reshape({B, G, S, R * N, D}).contiguous(), parts.k.contiguous(), parts.v.contiguous(), local,
-                                       gate.contiguous(), M, z, or_empty(weight, options), is_training);
+  const auto out =
+      ReadWriteMix::apply(parts.q.reshape({B, G, S, R * N, D}).contiguous(), parts.k.contiguous(), parts.v.contiguous(), local,
+                          gate.contiguous(), M, z, or_empty(weight, options), is_training);
   return {joined(out[0], T), {out[1], out[2], counts.select(1, S)}};
 }
 

@@ -1,6 +1,8 @@
 // Padding, local attention and the sums over segments.
 #include "longview/kernels/infini_parts.h"
 
+#include "longview/kernels/gradients.h"
+
 namespace longview::kernels {
 namespace {
 
@@ -58,8 +60,8 @@ Segments cut(const InfiniOperands& x, const InfiniRules& rules) {
     return out;
   }
   const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  const Tensor own = x.weight.defined() ? x.weight.to(wide) : at::ones({B, T}, wide);       // [B,T]
-  out.weight = at::cat({at::zeros({B, O}, wide), own}, 1).narrow(1, 0, T).contiguous();     // nothing stands before the text
+  const Tensor own = x.weight.defined() ? x.weight.to(wide) : at::ones({B, T}, wide);    // [B,T]
+  out.weight = at::cat({at::zeros({B, O}, wide), own}, 1).narrow(1, 0, T).contiguous();  // nothing stands before the text
   return out;
 }
 
@@ -96,15 +98,16 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
         const int64_t from = first * N + O - before;
         return y.narrow(2, from, count * N + before).unfold(2, before + N, N).transpose(-1, -2);  // [B,G,count,before+N,D]
       };
-      const Tensor rows = rotate(q.narrow(2, first, count), places(O, N)).reshape({B, G * count * R, N, D});
-      const Tensor keys = heads(rotate(view(cut.keys), places(O - before, before + N)), R);
+      const Tensor rows = rotate_with_gradient(q.narrow(2, first, count), places(O, N)).reshape({B, G * count * R, N, D});
+      const Tensor keys = heads(rotate_with_gradient(view(cut.keys), places(O - before, before + N)), R);
       return attend_view(rows, keys, heads(view(cut.values), R)).view({B, G, count, R, N, D});
     };
     if (x.k_before.defined()) return attend(0, S, O);
     const Tensor begin = attend(0, 1, 0);  // nothing stands before a text
     return S > 1 ? at::cat({begin, attend(1, S - 1, O)}, 2) : begin;
   }
-  const Tensor rows = rotate(q, x.rotation).reshape({B, G * S * R, N, D}), keys = heads(rotate(cut.k, x.rotation), R);
+  const Tensor rows = rotate_with_gradient(q, x.rotation).reshape({B, G * S * R, N, D}),
+               keys = heads(rotate_with_gradient(cut.k, x.rotation), R);
   if (!x.document.defined()) return attend_view(rows, keys, heads(cut.v, R)).view({B, G, S, R, N, D});
   const Tensor document = padded(x.document, 1, S * N, -1).view({B, S, N});                                    // [B,S,N]
   const Tensor seen = (document.unsqueeze(-1) == document.unsqueeze(-2)).tril();                               // [B,S,N,N]
@@ -114,7 +117,7 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
 
 Tensor joined(const Tensor& x, int64_t T) {
   const int64_t B = x.size(0), G = x.size(1), S = x.size(2), R = x.size(3), N = x.size(4), D = x.size(5);
-  return x.transpose(2, 3).reshape({B, G * R, S * N, D}).narrow(2, 0, T);
+  return x.permute({0, 2, 4, 1, 3, 5}).reshape({B, S * N, G * R, D}).narrow(1, 0, T).transpose(1, 2);  // as layers want it
 }
 
 }  // namespace longview::kernels

@@ -17,9 +17,9 @@ Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays);
 
 /// Operands cut into segments, zeros after the last.
 struct Segments {
-  int64_t S = 0;   // a shorter segment at the end counts
-  Tensor q, k, v;  // [B,G,S,R,N,D] [B,G,S,N,D] [B,G,S,N,D]: what each one reads with, and what is written after it
-  Tensor weight;   // [B,T] of the tokens that are written; undefined: once
+  int64_t S = 0;        // a shorter segment at the end counts
+  Tensor q, k, v;       // [B,G,S,R,N,D] [B,G,S,N,D] [B,G,S,N,D]: what each one reads with, and what is written after it
+  Tensor weight;        // [B,T] of the tokens that are written; undefined: once
   Tensor keys, values;  // [B,G,O+S*N,D] in view; those of the segments where nothing overlaps
 };
 Segments cut(const InfiniOperands& x, const InfiniRules& rules);

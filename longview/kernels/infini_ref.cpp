@@ -11,7 +11,8 @@ Tensor local(const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& 
     if (!rotation.cos.defined()) return {};
     return {rotation.cos.narrow(0, first, count), rotation.sin.narrow(0, first, count)};
   };
-  const Tensor keys = rotate(k, rows(first, all)).repeat_interleave(repeat, 1), values = v.repeat_interleave(repeat, 1);  // [B,H,all,D]
+  const Tensor keys = rotate(k, rows(first, all)).repeat_interleave(repeat, 1),
+               values = v.repeat_interleave(repeat, 1);  // [B,H,all,D]
   const Tensor score = at::matmul(rotate(q, rows(overlap, n)), keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)));
   Tensor hidden = at::ones({n, all}, q.options().dtype(at::kBool)).triu(all - n + 1);                                 // [n,all]
   if (document.defined()) hidden = hidden.logical_or(document.unsqueeze(-1) != document.unsqueeze(-2)).unsqueeze(1);  // [B,1,n,n]
@@ -53,7 +54,7 @@ InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules) {
     const Tensor k = keys.narrow(2, from - begin, written), v = values.narrow(2, from - begin, written);
     Tensor weight =
         x.weight.defined() ? x.weight.narrow(1, from - begin, written).to(wide) : at::ones({B, written}, wide);  // [B,written]
-    Tensor stays = at::ones({B}, wide);                                                                           // [B]
+    Tensor stays = at::ones({B}, wide);                                                                          // [B]
     if (document.defined()) {
       const Tensor now = document.select(1, count - 1);  // [B]
       weight = weight * (document == now.unsqueeze(-1)).logical_and(document >= 0);

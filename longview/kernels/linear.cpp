@@ -143,9 +143,10 @@ Weight on_device(Weight weight, at::Device device) {
 Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outputs, at::kLong)); }
 
 Tensor rows(const Weight& weight, const Tensor& ids) {
-  if (weight.dense.defined()) return weight.dense.index_select(0, ids.to(weight.dense.device()));
-  Tensor out = at::empty({ids.size(0), weight.inputs});  // [T,I]
-  const Tensor side_by_side = ids.contiguous();          // [T]
+  if (weight.dense.defined())
+    return at::embedding(weight.dense, ids.to(weight.dense.device()));  // its gradient sorts: no two add at once
+  Tensor out = at::empty({ids.size(0), weight.inputs});                 // [T,I]
+  const Tensor side_by_side = ids.contiguous();                         // [T]
   const auto* id = side_by_side.data_ptr<int64_t>();
   for (int64_t t = 0; t < ids.size(0); ++t) {
     LV_CHECK(id[t] >= 0 && id[t] < weight.outputs, "[embedding] id {} is outside the vocabulary of {}", id[t], weight.outputs);

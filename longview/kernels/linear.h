@@ -27,6 +27,10 @@ Weight pack(BlockType type, const uint8_t* bytes, int64_t outputs, int64_t input
 Weight pack(const Tensor& dense);  // f32 [O,I]
 /// The tensor [O,I] itself, of any type and on any device, not copied: what training changes. Products with it are in its type.
 Weight unpacked(const Tensor& dense);
+/// What the model multiplies with it is best in this type; none: any.
+inline std::optional<at::ScalarType> type_of(const Weight& weight) {
+  return weight.dense.defined() ? std::optional(weight.dense.scalar_type()) : std::nullopt;
+}
 /// The weight as f32 on a GPU; on the CPU as it is.
 Weight on_device(Weight weight, at::Device device);
 

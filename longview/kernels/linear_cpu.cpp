@@ -2,6 +2,7 @@
 // rows, which keep the threads level; a thread takes its items of the same panels at once.
 #include <array>
 
+#include "longview/kernels/gradients.h"
 #include "longview/kernels/linear.h"
 #include "longview/kernels/loops.h"
 
@@ -39,10 +40,16 @@ PanelProduct panel_of(const Product& product, const Tensor& x, int64_t panel, in
 std::vector<Tensor> linear_dense(const Tensor& x, std::span<const Weight* const> weights, std::span<const Tensor> biases) {
   const auto type = weights[0]->dense.scalar_type();
   const Tensor in = x.to(type);  // [...,I]
-  std::vector<Tensor> out;
+  std::vector<Tensor> out, plain;
+  for (const Weight* weight : weights)
+    if (!weight->low_rank_in.defined()) plain.push_back(weight->dense);
+  const bool has_bias = std::any_of(biases.begin(), biases.end(), [](const Tensor& bias) { return bias.defined(); });
+  const bool is_training = c10::GradMode::is_enabled() && in.requires_grad();
+  if (is_training && !has_bias && plain.size() == weights.size() && (plain.size() == 2 || plain.size() == 3))
+    return products_with_gradient(in, plain);
   for (size_t w = 0; w < weights.size(); ++w) {
-    const bool has_bias = w < biases.size() && biases[w].defined();
-    Tensor y = at::linear(in, weights[w]->dense, has_bias ? std::optional(biases[w].to(type)) : std::nullopt);  // [...,O]
+    const bool has_own = w < biases.size() && biases[w].defined();
+    Tensor y = at::linear(in, weights[w]->dense, has_own ? std::optional(biases[w].to(type)) : std::nullopt);  // [...,O]
     if (const Weight& own = *weights[w]; own.low_rank_in.defined())
       y = y + at::linear(at::linear(in, own.low_rank_in), own.low_rank_out) * own.low_rank_scale;
     out.push_back(y);

@@ -13,8 +13,10 @@ Tensor heads(const Tensor& x, const Tensor& norm, const ModelConfig& config) {
   return out.transpose(1, 2);  // [B,H,T,D]
 }
 
-Qkv operands(const ModelConfig& config, const BlockWeights& w, const Tensor& x) {
-  const Tensor h = kernels::rms_norm(x, w.attention_norm, config.norm_epsilon);  // [B,T,E]
+/// x becomes what the rest of the layer goes on with.
+Qkv operands(const ModelConfig& config, const BlockWeights& w, Tensor& x) {
+  auto [same, h] = kernels::norm_beside(x, w.attention_norm, config.norm_epsilon, kernels::type_of(w.q));  // [B,T,E]
+  x = std::move(same);
   const auto qkv = kernels::linear(h, std::array{&w.q, &w.k, &w.v}, std::array{w.q_bias, w.k_bias, w.v_bias});
   return {heads(qkv[0], w.q_norm, config), heads(qkv[1], w.k_norm, config), heads(qkv[2], {}, config), w.memory_gate()};
 }
@@ -24,9 +26,9 @@ void add_rest(const ModelConfig& config, const BlockWeights& w, const Tensor& at
   const Tensor mixed = attended.transpose(1, 2).flatten(2);  // [B,T,H*D]
   x = kernels::add(x, kernels::linear(mixed, w.o));          // [B,T,E]
 
-  const Tensor g = kernels::rms_norm(x, w.feed_forward_norm, config.norm_epsilon);            // [B,T,E]
-  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});                        // [B,T,F] twice
-  x = kernels::add(x, kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));  // [B,T,E]
+  const auto [same, g] = kernels::norm_beside(x, w.feed_forward_norm, config.norm_epsilon, kernels::type_of(w.gate));  // [B,T,E]
+  const auto gate_up = kernels::linear(g, std::array{&w.gate, &w.up});                           // [B,T,F] twice
+  x = kernels::add(same, kernels::linear(kernels::silu_times(gate_up[0], gate_up[1]), w.down));  // [B,T,E]
 }
 
 }  // namespace

@@ -223,7 +223,8 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
   prepare(segment, state);
   if (method.attention->recurrence() != nullptr) return recurrent(segment, method, std::move(state), recompute);
   const Tensor x = through_layers(embedded(segment.ids), segment, method, state, recompute);  // [B,T,E]
-  return {kernels::rms_norm(x, norm_, config_.norm_epsilon), std::move(state)};
+  return {kernels::rms_norm(x, norm_, config_.norm_epsilon, kernels::type_of(config_.tied_head ? embedding_ : head_)),
+          std::move(state)};
 }
 
 std::vector<Forward> Transformer::forward(std::span<const Segment> segments, const Method& method,

@@ -12,7 +12,7 @@ class Profile {
  public:
   explicit Profile(at::Device device);
   /// Ends it and writes all events as a trace that chrome://tracing and ui.perfetto.dev open; gives a table of the names that took
-  /// longest on the device, `most` of them. Throws where the file cannot be written.
+  /// longest on the device, `most` of them; of the CPU what they did themselves. Throws where the file cannot be written.
   std::string finish(const std::filesystem::path& trace, size_t most = 40);
 
  private:

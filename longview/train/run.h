@@ -63,8 +63,8 @@ struct RunHooks {
   std::function<void(const std::string&)> say = [](const std::string&) {};
   std::function<void(int64_t)> stepped = [](int64_t) {};  // after each step, with its number
   std::function<bool()> stop = [] { return false; };      // asked after each step; where one rank says so all stop
-  Source* validation = nullptr;                       // what to validate on; none
-  std::optional<double> peak_operations{};            // of all ranks' devices, a second
+  Source* validation = nullptr;                           // what to validate on; none
+  std::optional<double> peak_operations{};                // of all ranks' devices, a second
 };
 
 struct RunOutcome {

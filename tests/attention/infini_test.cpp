@@ -75,7 +75,7 @@ TEST(InfiniStreaming, TrainingComputesTheSameInOneCallOrSeveral) {
         auto out = attention->attend(tokens(x, first, count), *rope, segment, std::move(state));
         outs.push_back(out.out.detach()), state = std::move(out.state);
       }
-      return Outcome{at::cat(outs, 2), state};
+      return Outcome{at::cat(outs, 2), state, {}};
     };
     const Outcome streamed = run(*attention, rope, plain, {7, 100, 53}), whole = outcome({160}, false);
     EXPECT_LT(largest_difference(streamed.out, whole.out), 1e-5) << setting;

@@ -86,9 +86,8 @@ inline kernels::InfiniOperands operands(const InfiniCase& c, uint64_t seed = 1) 
 
 /// The same numbers in another type, as leaves that want gradients or not.
 inline kernels::InfiniOperands as(kernels::InfiniOperands x, at::ScalarType dtype, bool has_gradients = false) {
-  for (auto* tensor :
-       {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.k_before, &x.v_before, &x.memory.M, &x.memory.z, &x.memory.n,
-        &x.weight})
+  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.k_before, &x.v_before, &x.memory.M,
+                       &x.memory.z, &x.memory.n, &x.weight})
     *tensor = in_dtype(*tensor, dtype);
   if (!has_gradients) return x;
   for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.k_before, &x.v_before, &x.memory.M, &x.memory.z})

@@ -274,7 +274,8 @@ TEST(Infini, RefusesWhatMakesNoSense) {
     return std::string();
   };
   EXPECT_NE(message({.name = "", .N = 0}, [](auto&) {}).find("segment must be at least 1; got 0"), std::string::npos);
-  EXPECT_NE(message({.name = "", .overlap = 17}, [](auto&) {}).find("overlap must be 0 to the segment's 16; got 17"), std::string::npos);
+  EXPECT_NE(message({.name = "", .overlap = 17}, [](auto&) {}).find("overlap must be 0 to the segment's 16; got 17"),
+            std::string::npos);
   EXPECT_NE(message({.name = "", .packing = Packing::packed, .overlap = 4}, [](auto&) {}).find("packed"), std::string::npos);
   EXPECT_NE(message(kPlain, [](auto& x) { x.gate = at::ones({3}); }).find("gate must be [H]; got [3]"), std::string::npos);
   EXPECT_NE(message({.name = "", .H = 3, .G = 2}, [](auto&) {}).find("3 query heads do not share 2 key heads"), std::string::npos);

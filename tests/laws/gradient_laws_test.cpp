@@ -103,11 +103,11 @@ std::vector<GradientLaw::ParamType> every_pair() {
   auto methods = position_settings();
   std::vector<std::string> lookers;
   for (const auto& entry : attentions()) lookers.emplace_back(entry.name);
-  for (const char* more :
-       {"streaming:window=8,sinks=2", "infini:segment=4", "infini:segment=4,rule=delta,read=centred", "infini_overlap:segment=4,overlap=3",
-        "lm_infinite:window=6,globals=2,cap=9", "hwfa2:full=1", "transformer_xl:segment=4,memory=6",
-        "compressive:segment=2,memory=4,compressed=3,rate=2", "compressive:segment=2,memory=2,compressed=4,rate=2,function=conv",
-        "memorizing:segment=4,cache=2,memory=9,top=2", "recurrent_memory:segment=3,tokens=1"})
+  for (const char* more : {"streaming:window=8,sinks=2", "infini:segment=4", "infini:segment=4,rule=delta,read=centred",
+                           "infini_overlap:segment=4,overlap=3", "lm_infinite:window=6,globals=2,cap=9", "hwfa2:full=1",
+                           "transformer_xl:segment=4,memory=6", "compressive:segment=2,memory=4,compressed=3,rate=2",
+                           "compressive:segment=2,memory=2,compressed=4,rate=2,function=conv",
+                           "memorizing:segment=4,cache=2,memory=9,top=2", "recurrent_memory:segment=3,tokens=1"})
     lookers.emplace_back(more);
   std::vector<GradientLaw::ParamType> out;
   for (const auto& attention : lookers)

@@ -1,0 +1,185 @@
+// The row-wise operations of a training step on bf16: norm, SwiGLU's gate, rotation and cross-entropy, each way one trip through memory.
+#include "longview/kernels/cuda/lanes.cuh"
+#include "longview/kernels/cuda/launches.h"
+
+namespace longview::kernels {
+namespace {
+
+__global__ void norm_kernel(const float* x, const float* weight, void* y, float* inverse, int64_t rows, int64_t E, float epsilon) {
+  const int64_t row = first_row();
+  if (row >= rows) return;
+  float sum = 0;
+  for (int64_t e = 4 * threadIdx.x; e < E; e += 128) {
+    const float4 v = load(x, row * E + e);
+    sum += dot(v, v);
+  }
+  const float r = 1 / sqrtf(over_warp(sum) / static_cast<float>(E) + epsilon);
+  if (threadIdx.x == 0) inverse[row] = r;
+  for (int64_t e = 4 * threadIdx.x; e < E; e += 128)
+    store(y, row * E + e, each(load(x, row * E + e), load(weight, e), [=](float v, float w) { return v * r * w; }));
+}
+
+/// A warp takes every so-many-th row and keeps the weight's gradient of its columns; the warps of a block are added up in order.
+template <int kColumns>  // groups of 128
+__global__ void norm_backward_kernel(const void* dy, const float* x, const float* weight, const float* inverse, const float* passed,
+                                     float* dx, float* parts, int64_t rows, int64_t E) {
+  __shared__ float4 sums[kWarps][32];
+  float4 own[kColumns];
+  for (int c = 0; c < kColumns; ++c) own[c] = {0, 0, 0, 0};
+  for (int64_t row = first_row(); row < rows; row += static_cast<int64_t>(gridDim.x) * kWarps) {
+    const float r = inverse[row];
+    float along = 0;
+    for (int c = 0; c < kColumns; ++c) {
+      const int64_t e = 128 * c + 4 * threadIdx.x;
+      if (e >= E) break;
+      const float4 g = load(dy, row * E + e), v = load(x, row * E + e);
+      own[c] = each(own[c], each(g, v, [=](float a, float b) { return a * b * r; }), [](float a, float b) { return a + b; });
+      along += dot(each(g, load(weight, e), [](float a, float b) { return a * b; }), v);
+    }
+    along = over_warp(along) * r * r / static_cast<float>(E);  // of g w x^ x^ / x
+    for (int c = 0; c < kColumns; ++c) {
+      const int64_t e = 128 * c + 4 * threadIdx.x;
+      if (e >= E) break;
+      const float4 g = each(load(dy, row * E + e), load(weight, e), [](float a, float b) { return a * b; });
+      float4 out = each(g, load(x, row * E + e), [=](float a, float v) { return r * (a - v * along); });
+      if (passed != nullptr) out = each(out, load(passed, row * E + e), [](float a, float b) { return a + b; });
+      store(dx, row * E + e, out);
+    }
+  }
+  for (int c = 0; c < kColumns; ++c) {
+    sums[threadIdx.y][threadIdx.x] = own[c];
+    __syncthreads();
+    const int64_t e = 128 * c + 4 * threadIdx.x;
+    if (threadIdx.y == 0 && e < E) {
+      float4 sum = own[c];
+      for (int w = 1; w < kWarps; ++w) sum = each(sum, sums[w][threadIdx.x], [](float a, float b) { return a + b; });
+      store(parts, static_cast<int64_t>(blockIdx.x) * E + e, sum);
+    }
+    __syncthreads();
+  }
+}
+
+__device__ float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+__device__ int64_t first_four() { return 4 * (static_cast<int64_t>(blockIdx.x) * (32 * kWarps) + 32 * threadIdx.y + threadIdx.x); }
+
+__global__ void gate_kernel(const void* gate, const void* up, void* out, int64_t count) {
+  const int64_t i = first_four();
+  if (i < count) store(out, i, each(load(gate, i), load(up, i), [](float g, float u) { return g * sigmoid(g) * u; }));
+}
+
+__global__ void gate_backward_kernel(const void* dy, const void* gate, const void* up, void* d_gate, void* d_up, int64_t count) {
+  const int64_t i = first_four();
+  if (i >= count) return;
+  const float4 d = load(dy, i), g = load(gate, i);
+  store(d_gate, i, each(each(d, load(up, i), [](float a, float u) { return a * u; }), g, [](float a, float x) {
+          const float s = sigmoid(x);
+          return a * s * (1 + x * (1 - s));
+        }));
+  store(d_up, i, each(d, g, [](float a, float x) { return a * x * sigmoid(x); }));
+}
+
+/// Four pairs a thread.
+__global__ void rotate_kernel(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t per, int64_t M,
+                              float sign) {
+  const int64_t i = first_four(), row = i / M, m = i % M;
+  if (row >= rows) return;
+  const float4 a = load(x, row * 2 * M + m), b = load(x, row * 2 * M + M + m);
+  const float4 c = load(cos, row % per * M + m), s = each(load(sin, row % per * M + m), [=](float v) { return sign * v; });
+  const auto product = [](float p, float q) { return p * q; };
+  store(out, row * 2 * M + m, each(each(a, c, product), each(b, s, product), [](float p, float q) { return p - q; }));
+  store(out, row * 2 * M + M + m, each(each(b, c, product), each(a, s, product), [](float p, float q) { return p + q; }));
+}
+
+/// A likeliest class and what is needed for the sum of exponentials.
+struct Best {
+  float maximum, sum;
+  int64_t at;
+};
+__device__ Best joined(Best a, Best b) {
+  const bool is_first = a.maximum > b.maximum || (a.maximum == b.maximum && a.at < b.at);
+  const Best& high = is_first ? a : b;
+  const Best& low = is_first ? b : a;
+  return {high.maximum, high.sum + low.sum * expf(low.maximum - high.maximum), high.at};
+}
+
+/// A block a row. The logits become their gradients.
+__global__ void cross_entropy_kernel(void* logits, const int64_t* target, const float* share, float* nll, bool* right, int64_t V,
+                                     bool has_gradient) {
+  __shared__ Best bests[32 * kWarps];
+  const int64_t row = blockIdx.x, begin = row * V;
+  const int thread = 32 * static_cast<int>(threadIdx.y) + static_cast<int>(threadIdx.x);
+  Best own{-3e38F, 0, V};
+  for (int64_t v = 4 * thread; v < V; v += 4 * 32 * kWarps) {
+    const float4 four = load(logits, begin + v);
+    const float values[4] = {four.x, four.y, four.z, four.w};
+    for (int n = 0; n < 4; ++n) {
+      const float x = values[n];
+      if (x > own.maximum) own = {x, own.sum * expf(own.maximum - x) + 1, v + n};
+      else own.sum += expf(x - own.maximum);
+    }
+  }
+  bests[thread] = own;
+  __syncthreads();
+  for (int half = 16 * kWarps; half > 0; half /= 2) {
+    if (thread < half) bests[thread] = joined(bests[thread], bests[thread + half]);
+    __syncthreads();
+  }
+  const Best best = bests[0];
+  const int64_t wanted = target[row];
+  const float total = best.maximum + logf(best.sum);
+  if (thread == 0) {
+    const float4 four = load(logits, begin + wanted / 4 * 4);
+    const float values[4] = {four.x, four.y, four.z, four.w};
+    nll[row] = total - values[wanted % 4];
+    right[row] = best.at == wanted;
+  }
+  if (!has_gradient) return;
+  __syncthreads();  // its logit was read
+  const float counts = share[row];
+  for (int64_t v = 4 * thread; v < V; v += 4 * 32 * kWarps) {
+    const float4 four = load(logits, begin + v);
+    float values[4] = {four.x, four.y, four.z, four.w};
+    for (int n = 0; n < 4; ++n) values[n] = counts * (expf(values[n] - total) - (v + n == wanted ? 1.0F : 0.0F));
+    store(logits, begin + v, float4{values[0], values[1], values[2], values[3]});
+  }
+}
+
+unsigned blocks_of_fours(int64_t count) { return static_cast<unsigned>((count / 4 + 32 * kWarps - 1) / (32 * kWarps)); }
+
+}  // namespace
+
+const RowLaunches& row_launches() {
+  static const RowLaunches out{
+      [](const float* x, const float* weight, void* y, float* inverse, int64_t rows, int64_t E, float epsilon, void* stream) {
+        launch(norm_kernel, blocks(rows), kThreads, stream, x, weight, y, inverse, rows, E, epsilon);
+      },
+      [](const void* dy, const float* x, const float* weight, const float* inverse, const float* passed, float* dx, float* parts,
+         int64_t rows, int64_t E, void* stream) {
+        const auto run = [&](auto kernel) {
+          launch(kernel, static_cast<unsigned>(kNormParts), kThreads, stream, dy, x, weight, inverse, passed, dx, parts, rows, E);
+        };
+        if (E <= 384) run(norm_backward_kernel<3>);
+        else if (E <= 640) run(norm_backward_kernel<5>);
+        else if (E <= 1024) run(norm_backward_kernel<8>);
+        else run(norm_backward_kernel<kMostNormWidth / 128>);
+      },
+      [](const void* gate, const void* up, void* out, int64_t count, void* stream) {
+        launch(gate_kernel, blocks_of_fours(count), kThreads, stream, gate, up, out, count);
+      },
+      [](const void* dy, const void* gate, const void* up, void* d_gate, void* d_up, int64_t count, void* stream) {
+        launch(gate_backward_kernel, blocks_of_fours(count), kThreads, stream, dy, gate, up, d_gate, d_up, count);
+      },
+      [](const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t per, int64_t M, bool is_back,
+         void* stream) {
+        launch(rotate_kernel, blocks_of_fours(rows * M), kThreads, stream, x, cos, sin, out, rows, per, M, is_back ? -1.0F : 1.0F);
+      },
+      [](void* logits, const int64_t* target, const float* share, float* nll, bool* right, int64_t rows, int64_t V,
+         bool has_gradient, void* stream) {
+        launch(cross_entropy_kernel, static_cast<unsigned>(rows), kThreads, stream, logits, target, share, nll, right, V,
+               has_gradient);
+      },
+  };
+  return out;
+}
+
+}  // namespace longview::kernels

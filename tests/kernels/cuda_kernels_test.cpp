@@ -1,0 +1,124 @@
+// Our CUDA kernels, compiled for the CPU and run a thread after the other, against tensor operations.
+#include "tests/kernels/emulated_gpu.h"
+// The kernels themselves:
+#include "longview/kernels/cuda/memory.cu"
+#include "longview/kernels/cuda/rows.cu"
+
+#include <gtest/gtest.h>
+
+#include "longview/base/tensor.h"
+
+namespace longview::kernels {
+namespace {
+
+Tensor bf16(at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); }
+Tensor f32(const Tensor& x) { return x.to(at::kFloat); }
+
+/// As near as the nearest bf16, with a little room for f32 sums in another order.
+void expect_bf16(const Tensor& ours, const Tensor& exact) {
+  EXPECT_TRUE(at::allclose(f32(ours), exact, 1.0 / 200, 1e-3)) << (f32(ours) - exact).abs().max().item<float>();
+}
+
+void expect_f32(const Tensor& ours, const Tensor& exact) {
+  EXPECT_TRUE(at::allclose(ours, exact, 1e-4, 1e-4)) << (ours - exact).abs().max().item<float>();
+}
+
+struct Widths : ::testing::TestWithParam<int64_t> {};
+
+TEST_P(Widths, NormAndItsGradients) {
+  const int64_t rows = 37, E = GetParam();
+  const Tensor x = at::randn({rows, E}), weight = at::rand({E}) + 0.5, y = bf16({rows, E}), inverse = at::empty({rows});
+  row_launches().norm(x.data_ptr<float>(), weight.data_ptr<float>(), y.data_ptr(), inverse.data_ptr<float>(), rows, E, 1e-5F,
+                      nullptr);
+  const Tensor exact = (x.square().mean(1, true) + 1e-5).rsqrt();  // [rows,1]
+  expect_f32(inverse, exact.squeeze(1));
+  expect_bf16(y, x * exact * weight);
+  const Tensor dy = bf16({rows, E}), passed = at::randn({rows, E}), dx = at::empty({rows, E}), parts = at::empty({kNormParts, E});
+  const Tensor g = f32(dy) * weight, unit = x * exact, own = exact * (g - unit * (g * unit).mean(1, true));
+  for (const bool is_passed : {false, true}) {
+    row_launches().norm_backward(dy.data_ptr(), x.data_ptr<float>(), weight.data_ptr<float>(), inverse.data_ptr<float>(),
+                                 is_passed ? passed.data_ptr<float>() : nullptr, dx.data_ptr<float>(), parts.data_ptr<float>(),
+                                 rows, E, nullptr);
+    expect_f32(dx, is_passed ? own + passed : own);
+    expect_f32(parts.sum(0), (f32(dy) * unit).sum(0));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Every, Widths, ::testing::Values(4, 64, 384, 400, 576, 1000, 2048));
+
+TEST(CudaKernels, GateAndItsGradients) {
+  const int64_t count = 4 * 777;
+  const Tensor gate = bf16({count}) * 4, up = bf16({count}), dy = bf16({count}), out = bf16({count});
+  row_launches().gate(gate.data_ptr(), up.data_ptr(), out.data_ptr(), count, nullptr);
+  const Tensor s = at::sigmoid(f32(gate));
+  expect_bf16(out, f32(gate) * s * f32(up));
+  const Tensor d_gate = bf16({count}), d_up = bf16({count});
+  row_launches().gate_backward(dy.data_ptr(), gate.data_ptr(), up.data_ptr(), d_gate.data_ptr(), d_up.data_ptr(), count, nullptr);
+  expect_bf16(d_gate, f32(dy) * f32(up) * s * (1 + f32(gate) * (1 - s)));
+  expect_bf16(d_up, f32(dy) * f32(gate) * s);
+}
+
+TEST(CudaKernels, RotationThereAndBack) {
+  const int64_t rows = 26, per = 13, M = 20;
+  const Tensor x = bf16({rows, 2 * M}), angle = at::rand({per, M}) * 6, cos = angle.cos(), sin = angle.sin();
+  const Tensor out = at::empty_like(x), back = at::empty_like(x);
+  row_launches().rotate(x.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), out.data_ptr(), rows, per, M, false, nullptr);
+  const Tensor a = f32(x).narrow(1, 0, M), b = f32(x).narrow(1, M, M), c = cos.repeat({2, 1}), s = sin.repeat({2, 1});
+  expect_bf16(out, at::cat({a * c - b * s, b * c + a * s}, 1));
+  row_launches().rotate(out.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), back.data_ptr(), rows, per, M, true, nullptr);
+  EXPECT_LT((f32(back) - f32(x)).abs().max().item<float>(), 0.05);
+}
+
+TEST(CudaKernels, CrossEntropyAndItsGradients) {
+  for (const int64_t V : {4, 256, 1000, 5000}) {
+    const int64_t rows = 5;
+    const Tensor logits = bf16({rows, V}) * 3, kept = f32(logits), target = at::randint(0, V, {rows}, at::kLong);
+    const Tensor share = at::rand({rows}), nll = at::empty({rows}), right = at::empty({rows}, at::kBool);
+    target[1] = kept[1].argmax();
+    for (const bool has_gradient : {false, true})
+      row_launches().cross_entropy(logits.data_ptr(), target.data_ptr<int64_t>(), share.data_ptr<float>(), nll.data_ptr<float>(),
+                                   right.data_ptr<bool>(), rows, V, has_gradient, nullptr);
+    expect_f32(nll, -at::log_softmax(kept, 1).gather(1, target.unsqueeze(1)).squeeze(1));
+    EXPECT_TRUE(at::equal(right, kept.argmax(1) == target));
+    EXPECT_TRUE(right[1].item<bool>());
+    const Tensor one = at::zeros({rows, V}).scatter_(1, target.unsqueeze(1), 1);
+    expect_bf16(logits, share.unsqueeze(1) * (at::softmax(kept, 1) - one));
+  }
+}
+
+/// x [groups,per,D] in every kernel of the memory.
+TEST(CudaKernels, TheMemorysPasses) {
+  const int64_t groups = 3, per = 11, D = 68, rows = groups * per;
+  const Tensor x = bf16({groups, per, D}), z = at::rand({groups, D}), features = at::empty({groups, per, D}),
+               c = at::empty({groups, per});
+  memory_launches().features(x.data_ptr(), z.data_ptr<float>(), features.data_ptr<float>(), c.data_ptr<float>(), rows, per, D,
+                             nullptr);
+  const Tensor exact = at::elu(f32(x)) + 1, slope = at::where(f32(x) >= 0, 1.0, f32(x).exp());
+  expect_f32(features, exact);
+  expect_f32(c, (exact * z.unsqueeze(1)).sum(-1));
+  const Tensor grad = at::randn({groups, per, D}), s = at::randn({groups, per}), d_x = bf16({groups, per, D});
+  memory_launches().features_backward(x.data_ptr(), grad.data_ptr<float>(), s.data_ptr<float>(), z.data_ptr<float>(),
+                                      d_x.data_ptr(), rows, per, D, nullptr);
+  expect_bf16(d_x, (grad + s.unsqueeze(-1) * z.unsqueeze(1)) * slope);
+  const Tensor sum = at::empty({groups, D});
+  memory_launches().sum_rows(grad.data_ptr<float>(), s.data_ptr<float>(), sum.data_ptr<float>(), rows, per, D, nullptr);
+  expect_f32(sum, (grad * s.unsqueeze(-1)).sum(1));
+  const Tensor local = bf16({groups, per, D}), gate = at::rand({groups}), out = bf16({groups, per, D});
+  c.index_put_({at::tensor({0}), at::tensor({0})}, at::zeros({1}));  // nothing is read there
+  memory_launches().mix(grad.data_ptr<float>(), c.data_ptr<float>(), local.data_ptr(), gate.data_ptr<float>(), out.data_ptr(), rows,
+                        per, D, nullptr);
+  const Tensor inverse = at::where(c > 0, 1 / c, 0.0).unsqueeze(-1), g = gate.view({groups, 1, 1});
+  expect_bf16(out, f32(local) + g * (grad * inverse - f32(local)));
+  const Tensor dy = bf16({groups, per, D}), d_local = bf16({groups, per, D}), d_num = at::empty({groups, per, D});
+  const Tensor d_c = at::empty({groups, per}), d_gate = at::empty({groups, per});
+  memory_launches().mix_backward(dy.data_ptr(), grad.data_ptr<float>(), c.data_ptr<float>(), local.data_ptr(),
+                                 gate.data_ptr<float>(), d_local.data_ptr(), d_num.data_ptr<float>(), d_c.data_ptr<float>(),
+                                 d_gate.data_ptr<float>(), rows, per, D, nullptr);
+  const Tensor d = f32(dy);
+  expect_bf16(d_local, (1 - g) * d);
+  expect_f32(d_num, g * inverse * d);
+  expect_f32(d_c, -(g * inverse * inverse * d * grad).sum(-1));
+  expect_f32(d_gate, (d * (grad * inverse - f32(local))).sum(-1));
+}
+
+}  // namespace
+}  // namespace longview::kernels
