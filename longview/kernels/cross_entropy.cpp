@@ -70,7 +70,8 @@ struct InChunks : torch::autograd::Function<InChunks> {
 
 CrossEntropy cross_entropy(const Tensor& hidden, const Tensor& head, const Tensor& targets, const Tensor& share, int64_t chunk) {
   Shapes("cross_entropy")("hidden", hidden, "T E")("head", head, "V E")("targets", targets, "T")("share", share, "T");
-  if (chunk == 0) chunk = std::max<int64_t>(1, (int64_t{64} << 20) / 4 / head.size(0));
+  const int64_t most = int64_t{1} << (head.is_cpu() ? 24 : is_fused_with(head) ? 29 : 27);  // logits at a time
+  if (chunk == 0) chunk = std::max<int64_t>(1, most / head.size(0));
   const bool has_gradient = c10::GradMode::is_enabled() && (hidden.requires_grad() || head.requires_grad());
   auto out = InChunks::apply(hidden, head, targets, share, chunk, has_gradient);
   return {out[0], out[1], out[2]};

@@ -91,11 +91,14 @@ void for_types(at::ScalarType in, at::ScalarType out, const F& f) {
   f(double(), double());
 }
 
+/// Whether four numbers at a time can be read.
+bool is_aligned(const Tensor& x) { return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0; }
+
 /// (x, weight) -> (x, y)
 struct Norm : torch::autograd::Function<Norm> {
-  static variable_list forward(AutogradContext* context, const Tensor& in, const Tensor& weight, double epsilon, int64_t type) {
+  static variable_list forward(AutogradContext* context, const Tensor& in, const Tensor& given, double epsilon, int64_t type) {
     const auto out = static_cast<at::ScalarType>(type);
-    const Tensor x = in.contiguous();
+    const Tensor x = in.contiguous(), weight = is_aligned(given) ? given : given.clone();  // parameters lie side by side
     const int64_t E = x.size(-1), rows = E > 0 ? x.numel() / E : 0;
     const Tensor y = at::empty(x.sizes(), x.options().dtype(out)), inverse = at::empty({rows}, weight.options());
     if (x.is_cuda())
