@@ -324,7 +324,7 @@ void compare(const CompareCommand& command) {
     for (const auto& row : all.rows) runs.push_back(row.run);
     std::string names;
     for (const auto& name : all.books) names += (names.empty() ? "" : ", ") + name;
-    Page page = read_report(runs, {names, config.name, config.trained_length, run_facts(command)});
+    Page page = read_report(runs, {names, config.name, config.trained_length, model_run_facts(command)});
     page.lead.insert(page.lead.begin() + 1, advice(all));
     write_file(command.report, html(page));
     print(command, "Report: " + command.report + "\n");

@@ -196,7 +196,7 @@ Page report(const Explanation& e, const ExplainCommand& command, const ModelConf
   for (const auto& value : e.values) settings.push_back({value.name, value.value + " (" + value.source + ")"});
   page.sections = {{"How far each pair turns", {plot, table}},
                    {"Settings and where they come from", {settings}},
-                   {"How this was made", {run_facts(command)}}};
+                   {"How this was made", {model_run_facts(command)}}};
   page.footer = "Made by longview explain.";
   return page;
 }

@@ -199,7 +199,7 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
                      "the likeliest; nats a token of it\n");
   if (!command.report.empty()) {
     Page page = key_report(rows, command.is_needle ? "needle" : "passkey", opened.model->config().name);
-    page.sections.push_back({"How this was measured", {run_facts(command)}});
+    page.sections.push_back({"How this was measured", {model_run_facts(command)}});
     write_file(command.report, html(page));
     print(command, "Report: " + command.report + "\n");
   }

@@ -164,8 +164,13 @@ std::vector<Fact> run_facts(const SharedOptions& options) {
           {"program", fmt::format("longview {} ({})", LONGVIEW_VERSION, LONGVIEW_COMMIT)},
           {"machine", fmt::format("{}, {} threads, {} loops", processor(), at::get_num_threads(), instruction_set())},
           {"device", options.device},
-          {"date", date},
-          {"model file", find_model(options.model).filename().string()}};
+          {"date", date}};
+}
+
+std::vector<Fact> model_run_facts(const SharedOptions& options) {
+  auto out = run_facts(options);
+  out.push_back({"model file", find_model(options.model).filename().string()});
+  return out;
 }
 
 void remember_command_line(int count, char** arguments) {

@@ -80,8 +80,9 @@ void print(const SharedOptions& options, std::string_view text);
 /// What is said beside the result goes to standard error, a line each; nothing when quiet.
 void note(const SharedOptions& options, std::string_view text);
 
-/// Rows for a report: command line, commit, machine, date.
+/// Rows for a report: command line, commit, machine, date; and the model's file.
 std::vector<Fact> run_facts(const SharedOptions& options);
+std::vector<Fact> model_run_facts(const SharedOptions& options);
 void remember_command_line(int count, char** arguments);
 
 /// Ctrl-C, or a termination signal: the first one asks to stop at the next step, the second one ends the process.

@@ -127,7 +127,7 @@ void write_report(const ReadCommand& command, const std::vector<ReadRun>& runs, 
   if (command.report.empty()) return;
   double seconds = 0;
   for (const auto& run : runs) seconds += run.seconds;
-  auto facts = run_facts(command);
+  auto facts = model_run_facts(command);
   facts.push_back({"seconds in all", fmt::format("{:.0f}", seconds)});
   const auto& config = model.config();
   Page page = read_report(runs, {texts, config.name, config.trained_length, facts});

@@ -200,8 +200,7 @@ void train(TrainCommand command, const Launch& launch) {
               {"data", plan.data.source},
               {"validation", plan.data.validation.empty() ? "none" : plan.data.validation},
               {"peak", peak}};
-  for (const Fact& fact : run_facts(command))
-    if (fact.key != "model file") facts.push_back(fact);
+  for (const Fact& fact : run_facts(command)) facts.push_back(fact);
   if (launch.size > 1) facts.push_back({"ranks", fmt::format("{} through {}", launch.size, ranks->transport())});
   std::optional<TrainLog> log;  // of rank 0
   if (launch.rank == 0) log.emplace(out, command.is_resuming, plan.train.steps, facts);

@@ -111,7 +111,7 @@ struct Infini final : Attention {
     if (whole > 0) outs.push_back(attend_at_once(x, whole, position, segment, state));
     for (int64_t done = whole; done < T;) {
       const Stretch part = part_at(segment.first + done, T - done);
-      const auto cut = [&](const Tensor& y) { return y.narrow(2, done, part.count); };
+      const auto cut = [&](const Tensor& y) { return longview::part(y, done, part.count); };
       outs.push_back(read_part({cut(x.q), cut(x.k), cut(x.v), x.gate}, position, part, state));
       done += part.count;
     }
@@ -133,7 +133,7 @@ struct Infini final : Attention {
 
   /// The first `count` tokens, whole segments.
   Tensor attend_at_once(const Qkv& x, int64_t count, const Position& position, const Segment& segment, State& state) const {
-    const auto cut = [&](const Tensor& y) { return y.narrow(2, 0, count); };
+    const auto cut = [&](const Tensor& y) { return longview::part(y, 0, count); };
     kernels::InfiniOperands operands{.q = cut(x.q), .k = cut(x.k), .v = cut(x.v), .gate = x.gate};
     operands.rotation = position.rotation(c.overlap + c.segment, {}, 0, c.overlap + c.segment, x.q.device());
     operands.weight = segment.write, operands.document = segment.document;

@@ -31,6 +31,8 @@ Tensor appended(Tensor past, const Tensor& fresh, int64_t spare) {
   return memory.narrow(2, 0, n + T);  // [B,G,n+T,D]
 }
 
+Tensor part(const Tensor& x, int64_t first, int64_t count) { return count == x.size(2) ? x : x.narrow(2, first, count); }
+
 Tensor last(const Tensor& x, int64_t count) { return x.size(2) <= count ? x : x.narrow(2, x.size(2) - count, count); }
 
 }  // namespace longview

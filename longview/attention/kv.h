@@ -13,4 +13,7 @@ Tensor appended(Tensor past, const Tensor& fresh, int64_t spare);
 /// The last `count` tokens of x [B,G,n,D], a view.
 Tensor last(const Tensor& x, int64_t count);
 
+/// Tokens [first, first + count) of x [B,G,T,D]. x itself where they are all: the gradient of a part is written out among zeros.
+Tensor part(const Tensor& x, int64_t first, int64_t count);
+
 }  // namespace longview

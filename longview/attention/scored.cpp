@@ -3,6 +3,8 @@
 
 #include <c10/core/GradMode.h>
 
+#include "longview/attention/kv.h"
+
 namespace longview {
 namespace {
 
@@ -94,7 +96,7 @@ std::optional<kernels::KeySet> key_set(const Tensor& q, const View& view, const 
     if (set.from[t] < set.to[t]) least = std::min(least, set.from[t]), most = std::max(most, set.to[t]);
   }
   if (least >= most) return std::nullopt;
-  set.k = view.k.narrow(2, least, most - least), set.v = view.v.narrow(2, least, most - least), set.first += least;
+  set.k = part(view.k, least, most - least), set.v = part(view.v, least, most - least), set.first += least;
   for (size_t t = 0; t < view.query.size(); ++t)
     set.from[t] = std::max<int64_t>(set.from[t] - least, 0), set.to[t] = std::max<int64_t>(set.to[t] - least, 0);
   const at::Device device = view.k.device();
@@ -186,16 +188,6 @@ Tensor scored_by_definition(const Tensor& q, const std::vector<View>& views, con
 
 namespace {
 
-/// The scale on the device; without copying where all rows have the same.
-Tensor scale_of_rows(const Tensor& q, const std::vector<View>& views, const Position& position, int64_t length) {
-  const Tensor scale = row_scale(q, views, position, length);  // [T]
-  const auto like = q.options().dtype(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
-  if (q.is_cpu()) return scale.to(like.dtype());
-  const double *begin = scale.data_ptr<double>(), *end = begin + scale.numel();
-  if (std::all_of(begin, end, [&](double x) { return x == *begin; })) return at::full({q.size(2)}, *begin, like);  // [T]
-  return scale.to(like, /*non_blocking=*/true);
-}
-
 /// How many queries at a time: biases are written out, so without gradients their size is bounded.
 int64_t queries_at_once(const Tensor& q, const std::vector<View>& views, const std::vector<Piece>& pieces) {
   constexpr int64_t kPairs = int64_t{1} << 19;
@@ -213,17 +205,17 @@ Tensor scored(const Tensor& q, const std::vector<View>& views, const Position& p
   const Pieces& pieces = position.fused();
   if (!pieces) return scored_by_definition(q, views, position, length);
   const int64_t T = q.size(2), block = queries_at_once(q, views, *pieces);
-  const Tensor scale = scale_of_rows(q, views, position, length);  // [T]
+  const Tensor scale = row_scale(q, views, position, length).to(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);  // [T]
   std::vector<Tensor> outs;
   for (int64_t first = 0; first < T; first += block) {
     const int64_t count = std::min(block, T - first);
     std::vector<kernels::KeySet> sets;
     for (const auto& view : views) {
-      const View part = count == T ? view : block_of(view, first, count);
+      const View own = count == T ? view : block_of(view, first, count);
       for (const auto& piece : *pieces)
-        if (auto set = key_set(q, part, piece, position, length)) sets.push_back(std::move(*set));
+        if (auto set = key_set(q, own, piece, position, length)) sets.push_back(std::move(*set));
     }
-    outs.push_back(kernels::attention(q.narrow(2, first, count), sets, scale.narrow(0, first, count)));
+    outs.push_back(kernels::attention(part(q, first, count), sets, scale.narrow(0, first, count)));
   }
   return outs.size() == 1 ? outs[0] : at::cat(outs, 2);  // [B,H,T,D]
 }

@@ -49,7 +49,7 @@ Tensor attention_sdpa(const Tensor& q, const std::vector<KeySet>& sets, const Te
   const bool shares_keys = is_flash && repeat > 1;             // the others have no kernel for it, and would write out every score
   Tensor k = rotate_with_gradient(set.k, set.key), v = set.v;  // [B,G,Tk,D]
   if (repeat > 1 && !shares_keys) k = k.repeat_interleave(repeat, 1), v = v.repeat_interleave(repeat, 1);  // [B,H,Tk,D]
-  const bool is_even = scale.device().is_cpu() && scale.numel() > 0 && scale.eq(scale[0]).all().item<bool>();
+  const bool is_even = scale.numel() > 0 && scale.eq(scale[0]).all().item<bool>();
   Tensor rows = rotate_with_gradient(q, set.query);  // [B,H,Tq,D]
   if (!is_even) rows = rows * scale.to(q.device(), q.scalar_type(), /*non_blocking=*/true).unsqueeze(-1);
   const auto mask = is_plain ? std::optional<Tensor>() : mask_of(q, set);

@@ -175,8 +175,9 @@ struct Products : torch::autograd::Function<Products> {
   }
 };
 
+/// x's rows in the order of memory: `beside` rows after each other are of one of the places.
 template <class Value, class Angle>
-void rotate_rows(const Tensor& x, const Tensor& cos, const Tensor& sin, bool is_back, const Tensor& out) {
+void rotate_rows(const Tensor& x, int64_t beside, const Tensor& cos, const Tensor& sin, bool is_back, const Tensor& out) {
   using W = Wide<Value, Value>;
   const int64_t M = cos.size(-1), per = cos.size(0), rows = x.numel() / (2 * M);
   const auto* from = x.const_data_ptr<Value>();
@@ -186,8 +187,9 @@ void rotate_rows(const Tensor& x, const Tensor& cos, const Tensor& sin, bool is_
   in_parts([&](int64_t n) {
     const auto [begin, end] = part(n, rows);
     for (int64_t row = begin; row < end; ++row) {
+      const int64_t place = row / beside % per;
       const Value *a = from + row * 2 * M, *b = a + M;
-      const Angle *cs = c + row % per * M, *sn = s + row % per * M;
+      const Angle *cs = c + place * M, *sn = s + place * M;
       Value *first = to + row * 2 * M, *second = first + M;
       for (int64_t m = 0; m < M; ++m) {
         const W u = static_cast<W>(a[m]), v = static_cast<W>(b[m]), cosine = static_cast<W>(cs[m]),
@@ -198,19 +200,30 @@ void rotate_rows(const Tensor& x, const Tensor& cos, const Tensor& sin, bool is_
   });
 }
 
-/// A rotation's transpose is the rotation back.
+/// Whether its places follow each other in memory with as many rows between each two, so that it can be rotated where it lies.
+bool is_regular(const Tensor& x) {
+  const int64_t D = x.size(-1), step = x.stride(-2);
+  if (x.numel() == 0 || x.stride(-1) != 1 || !x.is_non_overlapping_and_dense() || step % D != 0) return false;
+  int64_t inside = D;  // values of what lies within one place
+  for (int64_t d = 0; d + 2 < x.dim(); ++d)
+    if (x.stride(d) < step) inside *= x.size(d);
+  return inside == step;
+}
+
+/// A rotation's transpose is the rotation back. What comes out lies in memory as x does.
 Tensor rotated(const Tensor& in, const Tensor& cos, const Tensor& sin, bool is_back) {
-  const Tensor x = in.contiguous(), out = at::empty_like(x);
+  const Tensor x = is_regular(in) ? in : in.contiguous(), out = at::empty_like(x);
+  const int64_t beside = x.numel() > 0 ? x.stride(-2) / x.size(-1) : 1;
   if (x.is_cuda()) {
     const int64_t M = cos.size(-1);
     row_kernels().rotate(x.const_data_ptr(), cos.const_data_ptr<float>(), sin.const_data_ptr<float>(), out.data_ptr(),
-                         x.numel() / (2 * M), cos.size(0), M, is_back, stream_of(x));
+                         x.numel() / (2 * M), beside, cos.size(0), M, is_back, stream_of(x));
   } else if (x.scalar_type() == at::kDouble) {
-    rotate_rows<double, double>(x, cos, sin, is_back, out);
+    rotate_rows<double, double>(x, beside, cos, sin, is_back, out);
   } else if (x.scalar_type() == at::kBFloat16) {
-    rotate_rows<at::BFloat16, float>(x, cos, sin, is_back, out);
+    rotate_rows<at::BFloat16, float>(x, beside, cos, sin, is_back, out);
   } else {
-    rotate_rows<float, float>(x, cos, sin, is_back, out);
+    rotate_rows<float, float>(x, beside, cos, sin, is_back, out);
   }
   return out;
 }

@@ -67,18 +67,17 @@ Segments cut(const InfiniOperands& x, const InfiniRules& rules) {
 
 namespace {
 
-/// Heads side by side, as many of keys as of queries: [B,G,S,N,D] -> [B,G*S*R,N,D].
-Tensor heads(const Tensor& y, int64_t R) {
-  const int64_t B = y.size(0), G = y.size(1), S = y.size(2), N = y.size(3), D = y.size(4);
-  return R == 1 ? y.reshape({B, G * S, N, D}) : y.unsqueeze(3).expand({B, G, S, R, N, D}).reshape({B, G * S * R, N, D});
-}
+/// Segments side by side in the batch, as texts in layers are: [B,S,G,R,N,D] -> [B*S,G*R,N,D].
+Tensor as_rows(const Tensor& y) { return y.reshape({y.size(0) * y.size(1), y.size(2) * y.size(3), y.size(4), y.size(5)}); }
 
-/// Query t of N sees the keys up to its own, which are the last N: q [B,H,N,D], k and v [B,H,O+N,D] -> [B,H,N,D].
-Tensor attend_view(const Tensor& q, const Tensor& k, const Tensor& v) {
-  const int64_t N = q.size(2), all = k.size(2);
-  if (all == N) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true);
-  if (q.is_cuda() && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble)  // whose diagonal ends at the last key
-    return std::get<0>(at::_scaled_dot_product_flash_attention(q, k, v, 0.0, true));
+/// Query t of N sees the keys up to its own, which are the last N: q [B,H,N,D], k and v [B,G,O+N,D] -> [B,H,N,D].
+Tensor attend_view(const Tensor& q, Tensor k, Tensor v) {
+  const int64_t N = q.size(2), all = k.size(2), repeat = q.size(1) / k.size(1);
+  const bool is_flash = q.is_cuda() && q.scalar_type() != at::kFloat && q.scalar_type() != at::kDouble;
+  if (repeat > 1 && !(is_flash && all == N)) k = k.repeat_interleave(repeat, 1), v = v.repeat_interleave(repeat, 1);
+  if (all == N) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, {}, k.size(1) < q.size(1));
+  if (is_flash)
+    return std::get<0>(at::_scaled_dot_product_flash_attention(q, k, v, 0.0, true));  // whose diagonal ends at the last key
   const Tensor seen = at::ones({N, all}, q.options().dtype(at::kBool).requires_grad(false)).tril(all - N);  // [N,O+N]
   return at::scaled_dot_product_attention(q, k, v, seen);
 }
@@ -86,38 +85,43 @@ Tensor attend_view(const Tensor& q, const Tensor& k, const Tensor& v) {
 }  // namespace
 
 Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniRules& rules) {
-  const Tensor& q = cut.q;
-  const int64_t B = q.size(0), G = q.size(1), S = q.size(2), R = q.size(3), N = q.size(4), D = q.size(5), O = rules.overlap;
+  const Tensor q = cut.q.transpose(1, 2);  // [B,S,G,R,N,D]
+  const int64_t B = q.size(0), S = q.size(1), G = q.size(2), R = q.size(3), N = q.size(4), D = q.size(5), O = rules.overlap;
   const auto places = [&](int64_t first, int64_t count) -> Rotation {
     if (!x.rotation.cos.defined()) return {};
     return {x.rotation.cos.narrow(0, first, count), x.rotation.sin.narrow(0, first, count)};
   };
+  const auto keys = [](const Tensor& y) { return as_rows(y.unsqueeze(3)); };  // [B,S,G,K,D] -> [B*S,G,K,D]
+  const auto back = [&](const Tensor& y, int64_t count) {
+    return y.reshape({B, count, G, R, N, D}).transpose(1, 2);
+  };  // [B,G,count,R,N,D]
   if (O > 0) {
     const auto attend = [&](int64_t first, int64_t count, int64_t before) {  // segments, and tokens before each that it sees
       const auto view = [&](const Tensor& y) {
         const int64_t from = first * N + O - before;
-        return y.narrow(2, from, count * N + before).unfold(2, before + N, N).transpose(-1, -2);  // [B,G,count,before+N,D]
+        return y.narrow(2, from, count * N + before).unfold(2, before + N, N).permute({0, 2, 1, 4, 3});  // [B,count,G,before+N,D]
       };
-      const Tensor rows = rotate_with_gradient(q.narrow(2, first, count), places(O, N)).reshape({B, G * count * R, N, D});
-      const Tensor keys = heads(rotate_with_gradient(view(cut.keys), places(O - before, before + N)), R);
-      return attend_view(rows, keys, heads(view(cut.values), R)).view({B, G, count, R, N, D});
+      const Tensor rows = as_rows(rotate_with_gradient(q.narrow(1, first, count), places(O, N)));
+      const Tensor seen = keys(rotate_with_gradient(view(cut.keys), places(O - before, before + N)));
+      return back(attend_view(rows, seen, keys(view(cut.values))), count);
     };
     if (x.k_before.defined()) return attend(0, S, O);
     const Tensor begin = attend(0, 1, 0);  // nothing stands before a text
     return S > 1 ? at::cat({begin, attend(1, S - 1, O)}, 2) : begin;
   }
-  const Tensor rows = rotate_with_gradient(q, x.rotation).reshape({B, G * S * R, N, D}),
-               keys = heads(rotate_with_gradient(cut.k, x.rotation), R);
-  if (!x.document.defined()) return attend_view(rows, keys, heads(cut.v, R)).view({B, G, S, R, N, D});
-  const Tensor document = padded(x.document, 1, S * N, -1).view({B, S, N});                                    // [B,S,N]
-  const Tensor seen = (document.unsqueeze(-1) == document.unsqueeze(-2)).tril();                               // [B,S,N,N]
-  const Tensor mask = seen.view({B, 1, S, 1, N, N}).expand({B, G, S, R, N, N}).reshape({B, G * S * R, N, N});  // [B,H*S,N,N]
-  return at::scaled_dot_product_attention(rows, keys, heads(cut.v, R), mask).view({B, G, S, R, N, D});
+  const Tensor rows = as_rows(rotate_with_gradient(q, x.rotation)),
+               k = keys(rotate_with_gradient(cut.k.transpose(1, 2), x.rotation)), v = keys(cut.v.transpose(1, 2));
+  if (!x.document.defined()) return back(attend_view(rows, k, v), S);
+  const Tensor document = padded(x.document, 1, S * N, -1).view({B * S, 1, N});             // [B*S,1,N]
+  const Tensor seen = (document.unsqueeze(-1) == document.unsqueeze(-2)).tril();            // [B*S,1,N,N]
+  const auto all = [&](const Tensor& y) { return R > 1 ? y.repeat_interleave(R, 1) : y; };  // [B*S,H,N,D]
+  return back(at::scaled_dot_product_attention(rows, all(k), all(v), seen.expand({B * S, G * R, N, N})), S);
 }
 
 Tensor joined(const Tensor& x, int64_t T) {
   const int64_t B = x.size(0), G = x.size(1), S = x.size(2), R = x.size(3), N = x.size(4), D = x.size(5);
-  return x.permute({0, 2, 4, 1, 3, 5}).reshape({B, S * N, G * R, D}).narrow(1, 0, T).transpose(1, 2);  // as layers want it
+  const Tensor all = x.permute({0, 2, 4, 1, 3, 5}).reshape({B, S * N, G * R, D});  // as layers want it
+  return (S * N == T ? all : all.narrow(1, 0, T)).transpose(1, 2);  // a cut-off part of a gradient would be written out with zeros
 }
 
 }  // namespace longview::kernels

@@ -5,6 +5,8 @@
 
 namespace longview::kernels {
 
+struct MemoryLaunches;
+
 /// x with zeros (or `value`) after its last index of `dim`, `size` in all.
 Tensor padded(const Tensor& x, int64_t dim, int64_t size, double value = 0);
 
@@ -29,5 +31,9 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
 
 /// [B,G,S,R,N,D] -> [B,H,T,D]
 Tensor joined(const Tensor& x, int64_t T);
+
+/// What infini_cuda does, by kernels that may be compiled for another device (a test's), and why it cannot; without one: "".
+InfiniResult infini_fused(const InfiniOperands& x, const InfiniRules& rules, const MemoryLaunches& kernels);
+std::string infini_fused_refusal(const InfiniOperands& x, const InfiniRules& rules);
 
 }  // namespace longview::kernels

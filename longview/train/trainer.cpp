@@ -56,9 +56,25 @@ Checkpoint with_adapters(Checkpoint checkpoint, const TrainerConfig& c) {
   return checkpoint;
 }
 
-/// Whether a row holds more than one text, or padding.
+/// Whether a row of document [B,T] holds more than one text, or padding.
 bool has_several(const Tensor& document) {
-  return document.lt(0).any().item<bool>() || document.ne(document.select(1, 0).unsqueeze(1)).any().item<bool>();
+  const Tensor ids = document.contiguous();
+  const int64_t T = ids.size(1);
+  const auto* id = ids.const_data_ptr<int64_t>();
+  for (int64_t n = 0; n < ids.numel(); ++n)
+    if (id[n] < 0 || id[n] != id[n / T * T]) return true;
+  return false;
+}
+
+/// Where something is to be predicted, in rows one after the other: int64 [n]. By hand: waking threads for it costs more, while a GPU waits.
+Tensor scored_places(const Tensor& targets) {
+  const Tensor side_by_side = targets.contiguous();
+  const auto* target = side_by_side.const_data_ptr<int64_t>();
+  std::vector<int64_t> out;
+  out.reserve(static_cast<size_t>(targets.numel()));
+  for (int64_t n = 0; n < targets.numel(); ++n)
+    if (target[n] >= 0) out.push_back(n);
+  return at::tensor(out, at::kLong);
 }
 
 /// The same values without their history: gradients stop here.
@@ -113,8 +129,8 @@ Segment Trainer::segment_of(const Batch& batch, int64_t first) const {
 
 Trainer::Scored Trainer::forward(const Batch& batch) const {
   const auto there = [&](const Tensor& x) { return x.defined() ? x.to(device_, true) : x; };
-  const Tensor rows = (batch.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n]
-  const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);      // [n]
+  const Tensor rows = scored_places(batch.targets);                        // [n]
+  const Tensor targets = batch.targets.reshape(-1).index_select(0, rows);  // [n]
   const Tensor share = batch.share.defined() ? batch.share.reshape(-1).index_select(0, rows)
                                              : at::full({rows.numel()}, 1.0 / static_cast<double>(rows.numel()));  // [n]
   if (!batch.continues) state_ = {};
@@ -156,7 +172,7 @@ StepResult Trainer::step(const std::function<Batch()>& next) {
     result.tokens += whole.ids.numel();
     const Tensor loss = scored.loss.loss.detach() / static_cast<double>(config_.accumulate);
     result.loss = n == 0 ? loss : result.loss + loss;
-    result.targets += (whole.targets >= 0).sum().item<int64_t>();
+    result.targets += scored_places(whole.targets).numel();
     if (!scored.kind.defined()) continue;
     const int64_t K = std::max<int64_t>(16, whole.kind.max().item<int64_t>() + 1);
     const Tensor scored_of = at::bincount(scored.kind, {}, K).to(at::kFloat);                               // [K]
@@ -227,9 +243,9 @@ TargetScores Trainer::score(const Batch& whole) const {
   TargetScores out{scored.loss.loss, scored.loss.nll, scored.loss.right, scored.rows.remainder(whole.ids.size(1)), scored.kind};
   if (split_.is_whole()) return out;
   const int64_t B = whole.ids.size(0), T = whole.ids.size(1);
-  const Tensor rows = (whole.targets >= 0).reshape(-1).nonzero().squeeze(-1);  // [n] of all ranks
-  const Tensor all = at::zeros({2 * B * T + 1}, out.nll.options());            // [2*B*T+1]
-  const Tensor own = places_in_whole(scored.rows, B, T, split_).to(device_);   // [n] of this one
+  const Tensor rows = scored_places(whole.targets);                           // [n] of all ranks
+  const Tensor all = at::zeros({2 * B * T + 1}, out.nll.options());           // [2*B*T+1]
+  const Tensor own = places_in_whole(scored.rows, B, T, split_).to(device_);  // [n] of this one
   all.narrow(0, 0, B * T).index_copy_(0, own, out.nll), all.narrow(0, B * T, B * T).index_copy_(0, own, out.right.to(all));
   all.narrow(0, 2 * B * T, 1).copy_(out.loss);
   split_.all->all_reduce(all);

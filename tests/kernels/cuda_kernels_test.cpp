@@ -6,7 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "longview/base/tensor.h"
+#include "longview/kernels/infini_parts.h"
+#include "tests/kernels/infini_fused.h"
 
 namespace longview::kernels {
 namespace {
@@ -61,11 +62,17 @@ TEST(CudaKernels, RotationThereAndBack) {
   const int64_t rows = 26, per = 13, M = 20;
   const Tensor x = bf16({rows, 2 * M}), angle = at::rand({per, M}) * 6, cos = angle.cos(), sin = angle.sin();
   const Tensor out = at::empty_like(x), back = at::empty_like(x);
-  row_launches().rotate(x.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), out.data_ptr(), rows, per, M, false, nullptr);
+  row_launches().rotate(x.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), out.data_ptr(), rows, 1, per, M, false,
+                        nullptr);
   const Tensor a = f32(x).narrow(1, 0, M), b = f32(x).narrow(1, M, M), c = cos.repeat({2, 1}), s = sin.repeat({2, 1});
   expect_bf16(out, at::cat({a * c - b * s, b * c + a * s}, 1));
-  row_launches().rotate(out.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), back.data_ptr(), rows, per, M, true, nullptr);
+  row_launches().rotate(out.data_ptr(), cos.data_ptr<float>(), sin.data_ptr<float>(), back.data_ptr(), rows, 1, per, M, true,
+                        nullptr);
   EXPECT_LT((f32(back) - f32(x)).abs().max().item<float>(), 0.05);
+  const Tensor beside = at::empty_like(x);  // [per,2,2M]: two rows of each place
+  row_launches().rotate(x.view({2, per, 2 * M}).transpose(0, 1).contiguous().data_ptr(), cos.data_ptr<float>(),
+                        sin.data_ptr<float>(), beside.data_ptr(), rows, 2, per, M, false, nullptr);
+  EXPECT_TRUE(at::equal(beside.view({per, 2, 2 * M}).transpose(0, 1).reshape({rows, 2 * M}), out));
 }
 
 TEST(CudaKernels, CrossEntropyAndItsGradients) {
@@ -85,39 +92,13 @@ TEST(CudaKernels, CrossEntropyAndItsGradients) {
   }
 }
 
-/// x [groups,per,D] in every kernel of the memory.
-TEST(CudaKernels, TheMemorysPasses) {
-  const int64_t groups = 3, per = 11, D = 68, rows = groups * per;
-  const Tensor x = bf16({groups, per, D}), z = at::rand({groups, D}), features = at::empty({groups, per, D}),
-               c = at::empty({groups, per});
-  memory_launches().features(x.data_ptr(), z.data_ptr<float>(), features.data_ptr<float>(), c.data_ptr<float>(), rows, per, D,
-                             nullptr);
-  const Tensor exact = at::elu(f32(x)) + 1, slope = at::where(f32(x) >= 0, 1.0, f32(x).exp());
-  expect_f32(features, exact);
-  expect_f32(c, (exact * z.unsqueeze(1)).sum(-1));
-  const Tensor grad = at::randn({groups, per, D}), s = at::randn({groups, per}), d_x = bf16({groups, per, D});
-  memory_launches().features_backward(x.data_ptr(), grad.data_ptr<float>(), s.data_ptr<float>(), z.data_ptr<float>(),
-                                      d_x.data_ptr(), rows, per, D, nullptr);
-  expect_bf16(d_x, (grad + s.unsqueeze(-1) * z.unsqueeze(1)) * slope);
-  const Tensor sum = at::empty({groups, D});
-  memory_launches().sum_rows(grad.data_ptr<float>(), s.data_ptr<float>(), sum.data_ptr<float>(), rows, per, D, nullptr);
-  expect_f32(sum, (grad * s.unsqueeze(-1)).sum(1));
-  const Tensor local = bf16({groups, per, D}), gate = at::rand({groups}), out = bf16({groups, per, D});
-  c.index_put_({at::tensor({0}), at::tensor({0})}, at::zeros({1}));  // nothing is read there
-  memory_launches().mix(grad.data_ptr<float>(), c.data_ptr<float>(), local.data_ptr(), gate.data_ptr<float>(), out.data_ptr(), rows,
-                        per, D, nullptr);
-  const Tensor inverse = at::where(c > 0, 1 / c, 0.0).unsqueeze(-1), g = gate.view({groups, 1, 1});
-  expect_bf16(out, f32(local) + g * (grad * inverse - f32(local)));
-  const Tensor dy = bf16({groups, per, D}), d_local = bf16({groups, per, D}), d_num = at::empty({groups, per, D});
-  const Tensor d_c = at::empty({groups, per}), d_gate = at::empty({groups, per});
-  memory_launches().mix_backward(dy.data_ptr(), grad.data_ptr<float>(), c.data_ptr<float>(), local.data_ptr(),
-                                 gate.data_ptr<float>(), d_local.data_ptr(), d_num.data_ptr<float>(), d_c.data_ptr<float>(),
-                                 d_gate.data_ptr<float>(), rows, per, D, nullptr);
-  const Tensor d = f32(dy);
-  expect_bf16(d_local, (1 - g) * d);
-  expect_f32(d_num, g * inverse * d);
-  expect_f32(d_c, -(g * inverse * inverse * d * grad).sum(-1));
-  expect_f32(d_gate, (d * (grad * inverse - f32(local))).sum(-1));
+TEST(CudaKernels, InfiniAttentionAndItsGradients) {
+  testing::expect_fused_is_right(
+      [](const InfiniOperands& x, const InfiniRules& rules) {
+        EXPECT_EQ(infini_fused_refusal(x, rules), "");
+        return infini_fused(x, rules, memory_launches());
+      },
+      at::kCPU);
 }
 
 }  // namespace

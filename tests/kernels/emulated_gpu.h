@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 // NOLINTBEGIN: CUDA's names
@@ -17,8 +18,11 @@
 #define __device__
 #define __shared__ static
 
-struct float2 {
-  float x, y;
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
 };
 struct alignas(16) float4 {
   float x, y, z, w;
@@ -31,14 +35,13 @@ struct dim3 {
 struct __nv_bfloat16 {
   uint16_t bits;
 };
-struct __nv_bfloat162 {
+struct alignas(4) __nv_bfloat162 {
   __nv_bfloat16 x, y;
 };
 
-inline float bf16_value(__nv_bfloat16 x) {
-  const uint32_t wide = static_cast<uint32_t>(x.bits) << 16;
+inline float __uint_as_float(unsigned bits) {
   float out;
-  std::memcpy(&out, &wide, sizeof out);
+  std::memcpy(&out, &bits, sizeof out);
   return out;
 }
 inline __nv_bfloat16 nearest_bf16(float x) {
@@ -46,7 +49,6 @@ inline __nv_bfloat16 nearest_bf16(float x) {
   std::memcpy(&wide, &x, sizeof wide);
   return {static_cast<uint16_t>((wide + 0x7fff + (wide >> 16 & 1)) >> 16)};
 }
-inline float2 __bfloat1622float2(__nv_bfloat162 x) { return {bf16_value(x.x), bf16_value(x.y)}; }
 inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) { return {nearest_bf16(x), nearest_bf16(y)}; }
 
 namespace longview::testing {
@@ -63,7 +65,8 @@ struct EmulatedThread {
 struct EmulatedBlock {
   dim3 index, grid;
   std::vector<EmulatedThread> threads;
-  std::vector<float> slots;  // what each thread offers in a shuffle
+  std::vector<float> slots;   // what each thread offers in a shuffle
+  std::vector<float> shared;  // as many as the launch asked for
   ucontext_t scheduler{};
   size_t now = 0;
   std::function<void()> body;
@@ -130,6 +133,8 @@ inline void run_block(EmulatedBlock& block) {
 
 inline void __syncthreads() { longview::testing::running_block()->wait(longview::testing::Waits::block); }
 
+inline void __syncwarp() { longview::testing::running_block()->wait(longview::testing::Waits::warp); }
+
 inline float __shfl_xor_sync(unsigned, float x, int step) {
   auto& block = *longview::testing::running_block();
   const size_t own = block.now;
@@ -139,16 +144,82 @@ inline float __shfl_xor_sync(unsigned, float x, int step) {
   block.wait(longview::testing::Waits::warp);
   return out;
 }
+inline int min(int a, int b) { return a < b ? a : b; }
+
+/// Matrices of a warp: each thread has the whole of it, and does the whole product.
+namespace nvcuda::wmma {
+
+struct matrix_a;
+struct matrix_b;
+struct accumulator;
+struct row_major;
+struct col_major;
+namespace precision {
+struct tf32;
+}
+enum layout_t { mem_row_major };
+
+template <class Use, int M, int N, int K, class T, class Layout = row_major>
+struct fragment {
+  static constexpr int kRows = std::is_same_v<Use, matrix_b> ? K : M, kColumns = std::is_same_v<Use, matrix_a> ? K : N;
+  static constexpr int num_elements = kRows * kColumns;
+  float x[num_elements];
+};
+
+inline float __float_to_tf32(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x1000) & ~uint32_t{0x1fff};
+  std::memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+
+template <class Fragment>
+void fill_fragment(Fragment& to, float x) {
+  for (float& value : to.x) value = x;
+}
+
+template <class Use, int M, int N, int K, class T, class Layout>
+void load_matrix_sync(fragment<Use, M, N, K, T, Layout>& to, const float* from, int pitch) {
+  using F = fragment<Use, M, N, K, T, Layout>;
+  __syncwarp();
+  for (int i = 0; i < F::kRows; ++i)
+    for (int j = 0; j < F::kColumns; ++j)
+      to.x[i * F::kColumns + j] = std::is_same_v<Layout, row_major> ? from[i * pitch + j] : from[j * pitch + i];
+  __syncwarp();
+}
+
+template <class A, class B, class Sum>
+void mma_sync(Sum& out, const A& a, const B& b, const Sum& in) {
+  for (int i = 0; i < Sum::kRows; ++i)
+    for (int j = 0; j < Sum::kColumns; ++j) {
+      float sum = in.x[i * Sum::kColumns + j];
+      for (int k = 0; k < A::kColumns; ++k) sum += a.x[i * A::kColumns + k] * b.x[k * Sum::kColumns + j];
+      out.x[i * Sum::kColumns + j] = sum;
+    }
+}
+
+template <class Sum>
+void store_matrix_sync(float* to, const Sum& from, int pitch, layout_t) {
+  __syncwarp();
+  for (int i = 0; i < Sum::kRows; ++i)
+    for (int j = 0; j < Sum::kColumns; ++j) to[i * pitch + j] = from.x[i * Sum::kColumns + j];
+  __syncwarp();
+}
+
+}  // namespace nvcuda::wmma
 // NOLINTEND
 
 namespace longview::kernels {
 namespace {
 
+float* shared_floats() { return longview::testing::running_block()->shared.data(); }
+
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 threads, void*, Arguments... arguments) {
+void launch_with(void (*kernel)(Parameters...), int64_t floats, dim3 grid, dim3 threads, void*, Arguments... arguments) {
   using namespace longview::testing;
   EmulatedBlock block;
-  block.grid = grid;
+  block.grid = grid, block.shared.assign(static_cast<size_t>(floats), NAN);
   for (unsigned y = 0; y < threads.y; ++y)
     for (unsigned x = 0; x < threads.x; ++x) {
       block.threads.emplace_back();
@@ -161,6 +232,11 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 threads, void*, Argum
       block.index = dim3(x, y);
       run_block(block);
     }
+}
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 threads, void* stream, Arguments... arguments) {
+  launch_with(kernel, 0, grid, threads, stream, arguments...);
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "tests/kernels/error.h"
-#include "tests/kernels/infini_cases.h"
+#include "longview/base/device.h"
+#include "tests/kernels/infini_fused.h"
 
 namespace longview::kernels {
 namespace {
@@ -285,6 +285,18 @@ TEST(Infini, RefusesWhatMakesNoSense) {
                     })
                 .find("memory.M"),
             std::string::npos);
+}
+
+/// On the CPU cuda_kernels_test runs the same kernels.
+TEST(Infini, FusedKernelsOfAGpuAreRight) {
+  const at::Device device = open_device("auto");
+  if (device.is_cpu()) GTEST_SKIP() << "there is no GPU";
+  expect_fused_is_right(
+      [](const InfiniOperands& x, const InfiniRules& rules) {
+        EXPECT_EQ(infini_cuda_refusal(x, rules), "");
+        return infini_cuda(x, rules);
+      },
+      device);
 }
 
 }  // namespace

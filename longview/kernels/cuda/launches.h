@@ -1,30 +1,48 @@
 // What liblongview_cuda.so offers: launches of our CUDA kernels on raw memory. It links no LibTorch and the program no CUDA: the program
-// loads it when it first needs it. All matrices are contiguous, their rows a multiple of 4 wide; streams are cudaStream_t.
+// loads it when it first needs it. Where no strides are given matrices are contiguous, their rows a multiple of 4 wide; streams are
+// cudaStream_t.
 #pragma once
 
 #include <cstdint>
 
 namespace longview::kernels {
 
-/// Of Infini-attention's memory; rows of D values.
+/// Strides, in values, of a tensor [B,G,S,R,N,D] whose last is 1; the others are multiples of 8, and x begins on 16 bytes.
+struct Places {
+  int64_t batch, group, segment, head, token;
+};
+struct Rows {
+  const void* x;  // bf16
+  Places at;
+};
+struct MutableRows {
+  void* x;
+  Places at;
+};
+struct MemorySizes {
+  int64_t B, G, S, R, N, D;  // texts, key heads, segments, query heads that share one, tokens, width: 16, 32, 64 or 128
+};
+
+/// Of Infini-attention's memory with the linear rule and sigma = elu + 1. M [B,G,S+1,D,D] and z [B,G,S+1,D] in f32 are before each segment
+/// and after the last; weight [B,S,N] in f32: how often a key is written, null: once; gate [B,G,S,R] in f32.
 struct MemoryLaunches {
-  /// out[r] = elu(x[r]) + 1 in f32 of x in bf16; where z is given c[r] = <out[r], z[r / per]>.
-  void (*features)(const void* x, const float* z, float* out, float* c, int64_t rows, int64_t per, int64_t D, void* stream);
+  /// What each segment adds: M[s + 1] = sum of weight sigma(k)^T v, z[s + 1] = sum of weight sigma(k).
+  void (*add)(Rows k, Rows v, const float* weight, float* M, float* z, MemorySizes n, bool is_exact, void* stream);
 
-  /// out[r] = (grad[r] + s[r] z[r / per]) (elu + 1)'(x[r]) in bf16; without s it is 1.
-  void (*features_backward)(const void* x, const float* grad, const float* s, const float* z, void* out, int64_t rows, int64_t per,
-                            int64_t D, void* stream);
+  /// out = local + gate (sigma(q) M[s] / sigma(q) z[s] - local); nothing is read where z is 0.
+  void (*read)(Rows q, Rows local, const float* gate, const float* M, const float* z, MutableRows out, MemorySizes n, bool is_exact,
+               void* stream);
 
-  /// out[r / per] = sum of s[r] x[r] over `per` rows; without s it is 1.
-  void (*sum_rows)(const float* x, const float* s, float* out, int64_t rows, int64_t per, int64_t D, void* stream);
+  /// From dy, the gradient of out: that of q, local, M[s] and z[s] and, for each row [B,G,S,R,N], the gate.
+  void (*read_backward)(Rows dy, Rows q, Rows local, const float* gate, const float* M, const float* z, MutableRows d_q,
+                        MutableRows d_local, float* d_gate, float* dM, float* dz, MemorySizes n, void* stream);
 
-  /// out[r] = local[r] + g[r / per] (num[r] / c[r] - local[r]), local and out in bf16; nothing is read where c is 0.
-  void (*mix)(const float* num, const float* c, const void* local, const float* gate, void* out, int64_t rows, int64_t per,
-              int64_t D, void* stream);
+  /// From the gradients of M[s + 1] and z[s + 1]: that of k and v.
+  void (*add_backward)(Rows k, Rows v, const float* weight, const float* dM, const float* dz, MutableRows d_k, MutableRows d_v,
+                       MemorySizes n, void* stream);
 
-  /// From grad in bf16, the gradient of out: of local (bf16), num, c (s) and, a sum for each row, the gate.
-  void (*mix_backward)(const void* grad, const float* num, const float* c, const void* local, const float* gate, void* local_grad,
-                       float* num_grad, float* s, float* gate_grad, int64_t rows, int64_t per, int64_t D, void* stream);
+  /// x [outer,count,inner] becomes its running sums along count, from the first on or from the last.
+  void (*scan)(float* x, int64_t outer, int64_t count, int64_t inner, bool is_back, void* stream);
 };
 
 constexpr int64_t kNormParts = 528;       // blocks that each sum up a part of the rows: four on each of 132 multiprocessors
@@ -43,9 +61,9 @@ struct RowLaunches {
   void (*gate)(const void* gate, const void* up, void* out, int64_t count, void* stream);
   void (*gate_backward)(const void* dy, const void* gate, const void* up, void* d_gate, void* d_up, int64_t count, void* stream);
 
-  /// x [rows,2M] in bf16: row r rotated by row r % per of cos and sin [per,M], or back.
-  void (*rotate)(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t per, int64_t M, bool is_back,
-                 void* stream);
+  /// x [rows,2M] in bf16: row r rotated by row r / beside % per of cos and sin [per,M], or back.
+  void (*rotate)(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t beside, int64_t per, int64_t M,
+                 bool is_back, void* stream);
 
   /// nll = log sum e^logits - logits[target] [rows], right: whether the target is the likeliest [rows]; where gradients are asked for, the
   /// logits [rows,V] in bf16 become share (softmax - one at the target).
@@ -62,7 +80,7 @@ struct CudaLaunches {
   RowLaunches rows;
 };
 
-constexpr int64_t kCudaVersion = 2;
+constexpr int64_t kCudaVersion = 3;
 
 }  // namespace longview::kernels
 

@@ -60,15 +60,14 @@ __global__ void norm_backward_kernel(const void* dy, const float* x, const float
 }
 
 __device__ float sigmoid(float x) { return 1 / (1 + expf(-x)); }
-__device__ int64_t first_four() { return 4 * (static_cast<int64_t>(blockIdx.x) * (32 * kWarps) + 32 * threadIdx.y + threadIdx.x); }
 
 __global__ void gate_kernel(const void* gate, const void* up, void* out, int64_t count) {
-  const int64_t i = first_four();
+  const int64_t i = 4 * first_thread();
   if (i < count) store(out, i, each(load(gate, i), load(up, i), [](float g, float u) { return g * sigmoid(g) * u; }));
 }
 
 __global__ void gate_backward_kernel(const void* dy, const void* gate, const void* up, void* d_gate, void* d_up, int64_t count) {
-  const int64_t i = first_four();
+  const int64_t i = 4 * first_thread();
   if (i >= count) return;
   const float4 d = load(dy, i), g = load(gate, i);
   store(d_gate, i, each(each(d, load(up, i), [](float a, float u) { return a * u; }), g, [](float a, float x) {
@@ -79,12 +78,12 @@ __global__ void gate_backward_kernel(const void* dy, const void* gate, const voi
 }
 
 /// Four pairs a thread.
-__global__ void rotate_kernel(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t per, int64_t M,
-                              float sign) {
-  const int64_t i = first_four(), row = i / M, m = i % M;
+__global__ void rotate_kernel(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t beside,
+                              int64_t per, int64_t M, float sign) {
+  const int64_t i = 4 * first_thread(), row = i / M, m = i % M, place = row / beside % per;
   if (row >= rows) return;
   const float4 a = load(x, row * 2 * M + m), b = load(x, row * 2 * M + M + m);
-  const float4 c = load(cos, row % per * M + m), s = each(load(sin, row % per * M + m), [=](float v) { return sign * v; });
+  const float4 c = load(cos, place * M + m), s = each(load(sin, place * M + m), [=](float v) { return sign * v; });
   const auto product = [](float p, float q) { return p * q; };
   store(out, row * 2 * M + m, each(each(a, c, product), each(b, s, product), [](float p, float q) { return p - q; }));
   store(out, row * 2 * M + M + m, each(each(b, c, product), each(a, s, product), [](float p, float q) { return p + q; }));
@@ -144,8 +143,6 @@ __global__ void cross_entropy_kernel(void* logits, const int64_t* target, const 
   }
 }
 
-unsigned blocks_of_fours(int64_t count) { return static_cast<unsigned>((count / 4 + 32 * kWarps - 1) / (32 * kWarps)); }
-
 }  // namespace
 
 const RowLaunches& row_launches() {
@@ -164,14 +161,15 @@ const RowLaunches& row_launches() {
         else run(norm_backward_kernel<kMostNormWidth / 128>);
       },
       [](const void* gate, const void* up, void* out, int64_t count, void* stream) {
-        launch(gate_kernel, blocks_of_fours(count), kThreads, stream, gate, up, out, count);
+        launch(gate_kernel, blocks_of_threads(count / 4), kThreads, stream, gate, up, out, count);
       },
       [](const void* dy, const void* gate, const void* up, void* d_gate, void* d_up, int64_t count, void* stream) {
-        launch(gate_backward_kernel, blocks_of_fours(count), kThreads, stream, dy, gate, up, d_gate, d_up, count);
+        launch(gate_backward_kernel, blocks_of_threads(count / 4), kThreads, stream, dy, gate, up, d_gate, d_up, count);
       },
-      [](const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t per, int64_t M, bool is_back,
-         void* stream) {
-        launch(rotate_kernel, blocks_of_fours(rows * M), kThreads, stream, x, cos, sin, out, rows, per, M, is_back ? -1.0F : 1.0F);
+      [](const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t beside, int64_t per, int64_t M,
+         bool is_back, void* stream) {
+        launch(rotate_kernel, blocks_of_threads(rows * M / 4), kThreads, stream, x, cos, sin, out, rows, beside, per, M,
+               is_back ? -1.0F : 1.0F);
       },
       [](void* logits, const int64_t* target, const float* share, float* nll, bool* right, int64_t rows, int64_t V,
          bool has_gradient, void* stream) {
