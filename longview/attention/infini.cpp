@@ -97,7 +97,9 @@ struct Infini final : Attention {
     const int64_t T = x.q.size(2);
     if (T == 0) return {at::empty_like(x.q), std::move(state)};
     std::vector<Tensor> outs;
-    const int64_t whole = is_parallel(x, position, segment) ? T / c.segment * c.segment : 0;
+    // Whole segments at once, after what is left of one that has begun.
+    const int64_t begun = segment.first % c.segment == 0 ? 0 : std::min(T, c.segment - segment.first % c.segment);
+    const int64_t whole = is_parallel(x, position, segment) ? (T - begun) / c.segment * c.segment : 0;
     LV_CHECK(whole == T || (!segment.write.defined() && !segment.document.defined()),
              "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks, an "
              "overlap of a "
@@ -108,12 +110,14 @@ struct Infini final : Attention {
         "[infini] a text that is spread over ranks needs whole segments of {} tokens on each, no sinks and no overlap, and plain "
         "rotary positions; got {} tokens",
         c.segment, T);
-    if (whole > 0) outs.push_back(attend_at_once(x, whole, position, segment, state));
-    for (int64_t done = whole; done < T;) {
-      const Stretch part = part_at(segment.first + done, T - done);
-      const auto cut = [&](const Tensor& y) { return longview::part(y, done, part.count); };
-      outs.push_back(read_part({cut(x.q), cut(x.k), cut(x.v), x.gate}, position, part, state));
-      done += part.count;
+    for (int64_t done = 0; done < T;) {
+      const Stretch next = part_at(segment.first + done, T - done);
+      const int64_t count = whole > 0 && done == begun ? whole : next.count;
+      const auto cut = [&](const Tensor& y) { return longview::part(y, done, count); };
+      const Qkv own{cut(x.q), cut(x.k), cut(x.v), x.gate};
+      outs.push_back(count == whole ? attend_at_once(own, next.first, position, segment, state)
+                                    : read_part(own, position, next, state));
+      done += count;
     }
     state.seen = segment.first + T * (segment.spread == nullptr ? 1 : segment.spread->size());
     return {outs.size() == 1 ? outs[0] : at::cat(outs, 2), std::move(state)};
@@ -123,7 +127,7 @@ struct Infini final : Attention {
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
     const bool is_training = c10::GradMode::is_enabled() && x.q.requires_grad();
     const bool is_wanted = !x.q.is_cpu() || is_training || segment.spread || segment.write.defined() || segment.document.defined();
-    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > c.segment || segment.first % c.segment != 0) return false;
+    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > c.segment) return false;
     const Pieces& pieces = position.fused();
     if (!pieces || pieces->size() != 1) return false;
     const Piece& piece = (*pieces)[0];
@@ -131,19 +135,18 @@ struct Infini final : Attention {
            position.scale(at::arange(c.overlap + c.segment, at::kLong), c.overlap + c.segment).eq(1).all().item<bool>();
   }
 
-  /// The first `count` tokens, whole segments.
-  Tensor attend_at_once(const Qkv& x, int64_t count, const Position& position, const Segment& segment, State& state) const {
-    const auto cut = [&](const Tensor& y) { return longview::part(y, 0, count); };
-    kernels::InfiniOperands operands{.q = cut(x.q), .k = cut(x.k), .v = cut(x.v), .gate = x.gate};
+  /// Whole segments from token `first` of the text on.
+  Tensor attend_at_once(const Qkv& x, int64_t first, const Position& position, const Segment& segment, State& state) const {
+    kernels::InfiniOperands operands{.q = x.q, .k = x.k, .v = x.v, .gate = x.gate};
     operands.rotation = position.rotation(c.overlap + c.segment, {}, 0, c.overlap + c.segment, x.q.device());
     operands.weight = segment.write, operands.document = segment.document;
     if (const auto M = state.tensors.find("M"); M != state.tensors.end()) {
       const auto n = state.tensors.find("n");  // kept where it is not the number of tokens
-      const auto written = static_cast<double>(segment.first - c.overlap);
+      const auto written = static_cast<double>(first - c.overlap);
       operands.memory = {M->second, state.tensors.at("z"),
                          n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, written, M->second.options())};
     }
-    if (c.overlap > 0 && segment.first > 0) {
+    if (c.overlap > 0 && first > 0) {
       operands.k_before = state.tensors.at("k"), operands.v_before = state.tensors.at("v");
       if (segment.write.defined()) operands.weight = at::cat({state.tensors.at("write"), segment.write}, 1);  // [B,O+T]
     }
@@ -162,7 +165,7 @@ struct Infini final : Attention {
     const auto out = kernels::infini(operands, all);
     const Memory& last = segment.spread != nullptr ? spread.after : out.memory;
     keep_view(operands, segment, state);
-    if (segment.first + count == c.overlap) return out.out;  // nothing has left the view
+    if (first + x.q.size(2) == c.overlap) return out.out;  // nothing has left the view
     state.tensors["M"] = last.M, state.tensors["z"] = last.z;
     if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = last.n;
     return out.out;
