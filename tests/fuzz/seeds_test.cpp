@@ -23,6 +23,9 @@
 #define LLVMFuzzerTestOneInput safetensors_target
 #include "tests/fuzz/safetensors_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput text_files_target
+#include "tests/fuzz/text_files_fuzz.cpp"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput tokenizer_json_target
 #include "tests/fuzz/tokenizer_json_fuzz.cpp"
 #undef LLVMFuzzerTestOneInput
@@ -37,6 +40,7 @@ const std::map<std::string, int (*)(const uint8_t*, size_t)> kTargets = {{"gguf"
                                                                          {"hf_config", hf_config_target},
                                                                          {"llama2c", llama2c_target},
                                                                          {"safetensors", safetensors_target},
+                                                                         {"text_files", text_files_target},
                                                                          {"tokenizer_json", tokenizer_json_target}};
 
 void feed(int (*target)(const uint8_t*, size_t), const std::vector<uint8_t>& bytes) {
