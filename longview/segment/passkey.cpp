@@ -17,7 +17,7 @@ constexpr int8_t kNamed = 3;
 
 struct PasskeyConfig {
   std::string path, field = "text", only;
-  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, intro = 0.8, named = 0.35;
+  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35;
   int64_t needles = 4, questions = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
@@ -29,6 +29,7 @@ struct PasskeyConfig {
     visit("loop", loop, "share of them whose filler is the five sentences");
     visit("snippet", snippet, "share whose filler is a snippet of text repeated; the rest is running text");
     visit("loops", loops, "share of text rows that are a snippet repeated");
+    visit("numbers", numbers, "share of rows with needles whose filler is full of numbers that are no keys");
     visit("intro", intro, "share that begins by saying what is to come (none at 512 tokens or less)");
     visit("named", named, "share with several needles, each with a name");
     visit("needles", needles, "most of them");
@@ -117,6 +118,19 @@ class Passkey final : public NumberedSource {
     else crops_.fill(row.ids, random);
   }
 
+  /// Numbers of one style, some 12 to 300 tokens apart, in place of what stood there.
+  void add_numbers(Row& row, Random& random) const {
+    const int64_t style = random.below(kNumberStyles);
+    const double apart = 12 * std::pow(25.0, random.uniform());
+    for (auto at = static_cast<int64_t>(apart * random.uniform()); at < row.length();
+         at += static_cast<int64_t>(apart * (0.5 + random.uniform()))) {
+      const auto ids = tokenizer_->encode(random_number(style, random));
+      if (at + static_cast<int64_t>(ids.size()) > row.length()) break;
+      std::copy(ids.begin(), ids.end(), row.ids.begin() + at);
+      at += static_cast<int64_t>(ids.size());
+    }
+  }
+
   int64_t most_questions(int64_t length) const {
     if (config_.questions > 0) return config_.questions;
     return length <= 512 ? 4 : length <= 1024 ? 8 : length <= 2048 ? 12 : 16;
@@ -182,6 +196,7 @@ std::vector<int64_t> gaps(size_t count, int64_t room, Random& random) {
 void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Random& random) const {
   const int64_t T = row.length(), N = shape.segment > 0 ? shape.segment : T;
   fill(row, random);
+  if (config_.numbers > 0 && random.chance(config_.numbers)) add_numbers(row, random);
   int64_t first = 0;  // token behind the introduction
   if (T > 512 && static_cast<int64_t>(introduction_.size()) < T / 2 && random.chance(config_.intro)) {
     std::copy(introduction_.begin(), introduction_.end(), row.ids.begin());
@@ -279,7 +294,7 @@ void Passkey::weigh(Row& row, const BatchShape& shape, const std::vector<bool>& 
 }
 
 std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, const SourceNeeds& needs) {
-  for (const double share : {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.intro,
+  for (const double share : {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
                              config.named, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,

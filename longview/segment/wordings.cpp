@@ -90,6 +90,17 @@ std::string random_key(std::string_view kind, Random& random) {
   return out;
 }
 
+std::string random_number(int64_t style, Random& random) {
+  const auto below = [&](int64_t limit) { return random.below(limit); };
+  switch (style) {
+    case 0: return fmt::format("\n{}:{} ", 1 + below(150), 1 + below(60));
+    case 1: return fmt::format(" {}. ", 1 + below(999));
+    case 2: return fmt::format(" in {} ", 1000 + below(1030));
+    case 3: return fmt::format(" {},{:03} ", 1 + below(999), below(1000));
+    default: return fmt::format(" {} ", below(below(2) == 0 ? 100000 : below(2) == 0 ? 1000000 : 100));
+  }
+}
+
 std::string random_name(Random& random) {
   std::string out;
   for (int i = 0; i < 4; ++i) out += static_cast<char>('a' + random.below(26));

@@ -23,6 +23,9 @@ Grammar grammar(std::string_view name);
 std::string random_key(std::string_view kind, Random& random);
 /// Four letters.
 std::string random_name(Random& random);
+/// A number as texts have them that is nobody's key: a verse's, a sentence's, a year, an amount, one of one to six digits alone.
+constexpr int64_t kNumberStyles = 5;
+std::string random_number(int64_t style, Random& random);
 
 /// What stands around needles.
 extern const std::string_view kIntroduction;  // that there will be a question

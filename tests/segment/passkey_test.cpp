@@ -40,7 +40,7 @@ std::vector<Answer> answers(const std::vector<int64_t>& kinds) {
 }
 
 TEST_F(PasskeyTest, EveryAnswerIsAKeyThatWasShown) {
-  for (const char* setting : {"passkey:path=@books,rows=0.75", "passkey", "recall:path=@books"}) {
+  for (const char* setting : {"passkey:path=@books,rows=0.75", "passkey", "recall:path=@books", "passkey:path=@books,numbers=1"}) {
     SCOPED_TRACE(setting);
     const auto made = source(setting);
     std::map<int64_t, int64_t> seen;
@@ -158,6 +158,22 @@ TEST_F(PasskeyTest, WeightsOfTheMemory) {
   EXPECT_NEAR(replicated / rows, 0.75, 0.15);
   EXPECT_NEAR(shielded / asked, 0.7, 0.15);
   EXPECT_NEAR(rows, 240, 1);
+}
+
+TEST_F(PasskeyTest, FillerMayBeFullOfNumbers) {
+  const auto digits = [&](const char* setting) {
+    const auto made = source(setting);
+    int64_t count = 0;
+    for (int step = 0; step < 20; ++step)
+      for (const char c : text(made->next({1, 2048, 256, 1}).ids[0], *bytes)) count += std::isdigit(static_cast<unsigned char>(c)) ? 1 : 0;
+    return count;
+  };
+  EXPECT_GT(digits("passkey:path=@books,numbers=1"), digits("passkey:path=@books") + 20 * 30);
+  Random random(3);
+  std::set<std::string> styles;
+  for (int64_t style = 0; style < kNumberStyles; ++style)
+    styles.insert(std::regex_replace(random_number(style, random), std::regex("[0-9]+"), "0"));
+  EXPECT_EQ(styles.size(), static_cast<size_t>(kNumberStyles));
 }
 
 TEST_F(PasskeyTest, WordingsAreManyAndHeldOutOnesAreApart) {
