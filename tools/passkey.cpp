@@ -175,7 +175,8 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
       SharedReading how = seeker.reading(method, length, prompts.size());
       const auto note = [&, &name = label] {
         const KeyScore score = row.all();
-        return fmt::format("{} at {}: {} of {}", name, with_commas(length), score.found, score.tried);
+        return fmt::format("{} at {}: {} of {}, {} resident", name, with_commas(length), score.found, score.tried,
+                           bytes_text(rss_bytes()));
       };
       how.step = [&](int64_t tokens) {
         progress.update(done += tokens, note());
@@ -184,6 +185,7 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
       const auto begin = std::chrono::steady_clock::now();
       read_all(*opened.model, method, texts_of(prompts), how, [&, &used = method](size_t which, Session session) {
         const PasskeyPrompt& asked = prompts[which];
+        row.state_bytes = std::max(row.state_bytes, session.state.bytes());
         const KeyAnswer answer = answer_of(*opened.model, used, *opened.tokenizer, asked, std::move(session));
         row.cells[which / static_cast<size_t>(command.trials)].add(answer, asked);
       });
@@ -196,7 +198,10 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
   progress.finish();
   print(command, key_table(rows).text() +
                      "  found of asked by depth; found in all with Wilson's 95 % interval; exact: every token of the key "
-                     "the likeliest; nats a token of it\n");
+                     "the likeliest; nats a token of it; the state of one text\n");
+  constexpr int64_t kFew = 4;
+  for (const auto& row : rows)
+    if (row.all().tried <= kFew) print(command, answers_text(row));
   if (!command.report.empty()) {
     Page page = key_report(rows, command.is_needle ? "needle" : "passkey", opened.model->config().name);
     page.sections.push_back({"How this was measured", {model_run_facts(command)}});

@@ -83,7 +83,12 @@ std::vector<std::pair<double, KeyScore>> KeyRow::depths() const {
 
 Json KeyRow::json() const {
   Json out = all().json();
-  out.update({{"label", label}, {"position", position}, {"attention", attention}, {"length", length}, {"seconds", seconds}});
+  out.update({{"label", label},
+              {"position", position},
+              {"attention", attention},
+              {"length", length},
+              {"seconds", seconds},
+              {"state_bytes", state_bytes}});
   out["depths"] = Json::array(), out["places"] = Json::array();
   for (const auto& [depth, score] : depths()) {
     out["depths"].push_back(score.json());
@@ -103,16 +108,28 @@ TextTable key_table(const std::vector<KeyRow>& rows) {
   TextTable out{{{"method", TextTable::Align::left}, {"tokens"}}, {}};
   if (rows.empty()) return out;
   for (const auto& [depth, score] : rows.front().depths()) out.columns.push_back({fmt::format("{:g} %", 100 * depth)});
-  for (const char* name : {"found", "95 %", "exact", "tokens right", "nats"}) out.columns.push_back({name});
+  for (const char* name : {"found", "95 %", "exact", "tokens right", "nats", "state"}) out.columns.push_back({name});
   for (const auto& row : rows) {
     std::vector<std::string> cells{row.label, with_commas(row.length)};
     for (const auto& [depth, score] : row.depths()) cells.push_back(fmt::format("{}/{}", score.found, score.tried));
     const KeyScore all = row.all();
     cells.insert(cells.end(), {fmt::format("{}/{}", all.found, all.tried), percents(all), fmt::format("{}", all.exact),
                                fmt::format("{:.1f}%", 100 * share(all.right, all.tokens)),
-                               fmt::format("{:.2f}", all.nll / static_cast<double>(std::max<int64_t>(all.tried, 1)))});
+                               fmt::format("{:.2f}", all.nll / static_cast<double>(std::max<int64_t>(all.tried, 1))),
+                               bytes_text(row.state_bytes)});
     out.rows.push_back(std::move(cells));
   }
+  return out;
+}
+
+std::string answers_text(const KeyRow& row) {
+  std::string out;
+  for (const auto& cell : row.cells)
+    for (const auto& answer : cell.answers)
+      out += fmt::format("  {}: {} was hidden {} tokens before the question; it says {}\n", row.label,
+                         answer.at("key").get<std::string>(),
+                         with_commas(answer.at("answer_at").get<int64_t>() - answer.at("needle_at").get<int64_t>()),
+                         answer.at("said").dump(-1, ' ', false, Json::error_handler_t::replace));
   return out;
 }
 

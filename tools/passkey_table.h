@@ -28,6 +28,7 @@ struct KeyRow {
   int64_t length = 0;
   std::vector<KeyCell> cells;
   double seconds = 0;
+  int64_t state_bytes = 0;  // the most that one text's state took before the answer
   KeyScore all() const;
   /// Of each depth, whatever the offsets, in their order.
   std::vector<std::pair<double, KeyScore>> depths() const;
@@ -35,6 +36,9 @@ struct KeyRow {
 };
 
 TextTable key_table(const std::vector<KeyRow>& rows);
+
+/// What was hidden where and what was said, a line a prompt.
+std::string answers_text(const KeyRow& row);
 
 /// Maps of found by length and depth, one a method, and by offsets where there are some.
 Page key_report(const std::vector<KeyRow>& rows, const std::string& task, const std::string& model);

@@ -294,8 +294,9 @@ void Passkey::weigh(Row& row, const BatchShape& shape, const std::vector<bool>& 
 }
 
 std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, const SourceNeeds& needs) {
-  for (const double share : {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
-                             config.named, config.early, config.adjacent, config.edges, config.shield, config.replicated})
+  for (const double share :
+       {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
+        config.named, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,
            config.needles);

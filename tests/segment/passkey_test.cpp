@@ -165,7 +165,8 @@ TEST_F(PasskeyTest, FillerMayBeFullOfNumbers) {
     const auto made = source(setting);
     int64_t count = 0;
     for (int step = 0; step < 20; ++step)
-      for (const char c : text(made->next({1, 2048, 256, 1}).ids[0], *bytes)) count += std::isdigit(static_cast<unsigned char>(c)) ? 1 : 0;
+      for (const char c : text(made->next({1, 2048, 256, 1}).ids[0], *bytes))
+        count += std::isdigit(static_cast<unsigned char>(c)) ? 1 : 0;
     return count;
   };
   EXPECT_GT(digits("passkey:path=@books,numbers=1"), digits("passkey:path=@books") + 20 * 30);

@@ -173,6 +173,11 @@ TEST_F(ProgramPages, APasskeyIsHiddenWhereItWasAskedFor) {
   const std::string page = read_text(at("p.html"));
   for (const std::string part : {"Found of asked", "Found by offset in the segment", "memory off"})
     EXPECT_NE(page.find(part), std::string::npos) << part;
+  const Ended few = run({"eval", "passkey", "-m", with_memory(), "--lengths", "700,900", "--depths", "10", "--method",
+                         "infini:segment=64", "--question-offsets", "0", "-q", "--json", at("few.json")});
+  EXPECT_NE(few.out.find("was hidden"), std::string::npos) << few.out;
+  const Json states = Json::parse(read_text(at("few.json")))["rows"];
+  EXPECT_EQ(states[0]["state_bytes"], states[1]["state_bytes"]) << "whatever the length";
   const Json worded = ask({"--wordings", "heldout", "--keys", "words", "--needles", "3", "--haystack", book, book, "--batch", "1"});
   EXPECT_EQ(worded["prompts"]["needles"], 3);
   EXPECT_NE(worded["rows"][0]["places"][0]["answers"][0]["key"].get<std::string>().find(' '), std::string::npos);
