@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a memory that finds a passkey, and measures it: docs/results/passkey.md. Everything is written to OUT.
 #   bench/passkey.sh OUT TRAINING_BOOKS HELD_OUT_BOOKS...      then: bench/passkey.py OUT
-# LONGVIEW: the program (build/longview); DEVICE; SEEDS; SET: more --set values of recipes/passkey.toml; LENGTHS, TRIALS: of the cells;
+# LONGVIEW: the program (build/longview); DEVICE; PRECISION: of products on a GPU (f32); SEEDS; SET: more --set values of recipes/passkey.toml; LENGTHS, TRIALS: of the cells;
 # PARTS: what is measured (cells books offsets controls other)
 set -euo pipefail
 out=$1 training=$2
@@ -23,7 +23,7 @@ for seed in ${SEEDS:-1}; do
   ask() {  # NAME OPTION...: one measurement, unless it is there
     local file=$folder.$1.json start=$SECONDS
     [[ " ${PARTS:-cells books offsets controls other} " == *" ${1%%-*} "* && ! -s $file ]] || return 0
-    "$program" eval passkey -m "$model" -q --device "$device" --chunk 8192 --batch 8 --json "$file" "${@:2}" >"$folder.$1.txt" 2>&1 ||
+    "$program" eval passkey -m "$model" -q --device "$device" --precision "${PRECISION:-f32}" --chunk 8192 --batch 8 --json "$file" "${@:2}" >"$folder.$1.txt" 2>&1 ||
       { rm -f "$file"; tail -n 1 "$folder.$1.txt" >&2; }
     echo "seed $seed: $1 in $((SECONDS - start)) s"
   }

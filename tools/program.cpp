@@ -63,6 +63,7 @@ void add_model_options(CLI::App& app, SharedOptions& options) {
       ->type_name("MODEL");
   add_count(app, "-t,--threads", options.threads, "threads; 0: all processors");
   app.add_option("--device", options.device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
+  app.add_option("--precision", options.precision, "of products on a GPU: f32, or bf16, many times faster")->type_name("f32|bf16");
   add_json_option(app, options);
   app.add_flag("-q,--quiet", options.quiet, "no progress and no notes");
 }
@@ -128,16 +129,20 @@ std::filesystem::path default_book() {
 Opened open_model(const SharedOptions& options) {
   LV_CHECK(options.threads >= 0 && options.threads <= 1024, "[model] --threads must be between 0 and 1024; got {}",
            options.threads);
+  LV_CHECK(options.precision == "f32" || options.precision == "bf16", "[model] --precision must be f32 or bf16; got '{}'",
+           options.precision);
   const at::Device device = open_device(options.device);
+  LV_CHECK(options.precision == "f32" || !device.is_cpu(),
+           "[model] --precision bf16 is for a GPU; on the CPU products are as exact as f32");
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
                                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   Opened out{open_checkpoint(find_model(options.model)), nullptr, nullptr};
   out.tokenizer = make_tokenizer(out.checkpoint.tokenizer);
-  out.model = std::make_unique<Transformer>(out.checkpoint, device);
+  out.model = std::make_unique<Transformer>(out.checkpoint, device, options.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   const auto& c = out.model->config();
-  note(options,
-       fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}{}", c.name, c.storage, with_commas(c.trained_length),
-                   c.layers, c.heads, c.kv_heads, device.is_cpu() ? "" : ", on " + device_text(device)));
+  note(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}{}", c.name, c.storage,
+                            with_commas(c.trained_length), c.layers, c.heads, c.kv_heads,
+                            device.is_cpu() ? "" : fmt::format(", on {} in {}", device_text(device), options.precision)));
   return out;
 }
 

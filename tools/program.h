@@ -15,7 +15,7 @@ struct SharedOptions {
   std::string model;     // path or name; "": the model that setup installs
   std::string position;  // --rope-scaling
   std::string attention;
-  std::string device = "auto";
+  std::string device = "auto", precision = "f32";
   int64_t threads = 0;  // 0: all processors
   std::string json, report;
   bool quiet = false;

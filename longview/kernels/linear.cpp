@@ -135,9 +135,9 @@ Weight unpacked(const Tensor& dense) {
   return weight;
 }
 
-Weight on_device(Weight weight, at::Device device) {
+Weight on_device(Weight weight, at::Device device, at::ScalarType type) {
   if (device.is_cpu()) return weight;
-  return unpacked(unpack(weight).to(device));
+  return unpacked(unpack(weight).to(device, type));
 }
 
 Tensor unpack(const Weight& weight) { return rows(weight, at::arange(weight.outputs, at::kLong)); }

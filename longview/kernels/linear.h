@@ -31,8 +31,8 @@ Weight unpacked(const Tensor& dense);
 inline std::optional<at::ScalarType> type_of(const Weight& weight) {
   return weight.dense.defined() ? std::optional(weight.dense.scalar_type()) : std::nullopt;
 }
-/// The weight as f32 on a GPU; on the CPU as it is.
-Weight on_device(Weight weight, at::Device device);
+/// The weight in this type on a GPU; on the CPU as it is.
+Weight on_device(Weight weight, at::Device device, at::ScalarType type = at::kFloat);
 
 /// The weight as f32 [O,I], and some of its rows (an embedding's) as f32 [T,I].
 Tensor unpack(const Weight& weight);

@@ -14,6 +14,7 @@ namespace {
 struct Loader {
   const Checkpoint& checkpoint;
   at::Device device;
+  at::ScalarType type;  // of layers' matrices on a GPU
 
   const StoredTensor* stored(const std::string& name) const {
     const auto found = checkpoint.tensors.find(name);
@@ -37,7 +38,7 @@ struct Loader {
     const auto source = [=](int64_t row) { return is_paired ? row / D * D + row % D % (D / 2) * 2 + row % D / (D / 2) : row; };
     auto packed = kernels::pack(tensor.type, tensor.bytes.data(), tensor.shape[0], tensor.shape[1], source);
     if (tensor.owner) release_pages(tensor.bytes);  // the file's copy would count as ours
-    return kernels::on_device(std::move(packed), device);
+    return kernels::on_device(std::move(packed), device, name.starts_with("model.layers.") ? type : at::kFloat);
   }
 
   /// A vector as f32, or undefined when the checkpoint has none.
@@ -120,8 +121,9 @@ BlockWeights load_block(const auto& load, const ModelConfig& config, int64_t lay
 
 }  // namespace
 
-Transformer::Transformer(const Checkpoint& checkpoint, at::Device device) : config_(checkpoint.config), device_(device) {
-  load(Loader{checkpoint, device});
+Transformer::Transformer(const Checkpoint& checkpoint, at::Device device, at::ScalarType type)
+    : config_(checkpoint.config), device_(device) {
+  load(Loader{checkpoint, device, type});
 }
 
 Transformer::Transformer(ModelConfig config, const std::map<std::string, Tensor>& tensors, double adapter_scale)

@@ -15,8 +15,8 @@ class Transformer {
  public:
   /// Packs the checkpoint's weights (quantised ones stay quantised); throws on NaN or infinite weights. The checkpoint's mapped
   /// pages are given back as they are packed.
-  /// On a GPU the weights are f32.
-  explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU);
+  /// On a GPU the layers' matrices are of `type`, f32 or bf16, in which products with them are made, and embedding and head f32.
+  explicit Transformer(const Checkpoint& checkpoint, at::Device device = at::kCPU, at::ScalarType type = at::kFloat);
   /// A model over tensors that the caller keeps and may train, under the checkpoint's names; matrices in any floating type, in which
   /// products with them are made. Rotary pairs are halves, whatever the config says.
   /// Low-rank adapters beside a matrix (checkpoint/adapter.h) count `adapter_scale` times.

@@ -54,6 +54,8 @@ TEST_F(ProgramErrors, Numbers) {
   expect_error(read + Words{"--rope-scaling", "dual_chunk", "--attention", "window"},
                {"dual_chunk goes with full attention only", "window"});
   expect_error(read + Words{"--device", "tpu"}, {"auto, cpu, cuda or cuda:N", "'tpu'"});
+  expect_error(read + Words{"--precision", "f16"}, {"f32 or bf16", "'f16'"});
+  expect_error(read + Words{"--precision", "bf16", "--device", "cpu"}, {"for a GPU"});
   expect_error({"compare", book, "-m", llama, "--methods", "yran"}, {"yran", "yarn"});
   expect_error({"eval", "passkeys", "-m", llama}, {"passkeys", "passkey"});
   expect_error({"eval", "passkey", "-m", llama, "--lengths", "20"}, {"takes at least", "20"});
