@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Without the slash at the end that a shell's completion leaves; a link is followed, so that it stays.
+/// From the root, without the slash at the end that a shell's completion leaves; a link is followed, so that it stays.
 fs::path named(const fs::path& path) {
-  fs::path out = fs::weakly_canonical(path);
+  fs::path out = fs::weakly_canonical(fs::absolute(path));
   return out.has_filename() ? out : out.parent_path();
 }
 

@@ -28,6 +28,15 @@ TEST_F(AtomicFolders, AppearWhenTheyAreCommitted) {
   EXPECT_EQ(entries(), 2U);
 }
 
+TEST_F(AtomicFolders, MayBeNamedFromWhereTheProcessIs) {
+  const fs::path before = fs::current_path();
+  fs::current_path(root);
+  AtomicFolder fresh("fresh");
+  fs::current_path(before);
+  fresh.commit();
+  EXPECT_TRUE(fs::is_directory(root / "fresh"));
+}
+
 TEST_F(AtomicFolders, LeaveNothingWithoutACommit) {
   { write_file(AtomicFolder(root / "out") / "a", "1"); }
   EXPECT_EQ(entries(), 0U);
