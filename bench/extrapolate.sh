@@ -4,7 +4,7 @@
 #   bench/extrapolate.sh OUT TOKENIZER TRAIN TEST      then: bench/extrapolate.py OUT
 # TOKENIZER: a folder that `longview convert --train-bpe` wrote; TRAIN: files, folders or archives; TEST: a book.
 # LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; JOBS: trainings at once; SEEDS; SET: more --set values;
-# ONLY: some of the models, separated by spaces; LENGTHS: of the texts in tokens; TRIALS: texts of each length
+# SOURCE: what is trained on (text:path=TRAIN); ONLY: some of the models, separated by spaces; LENGTHS: of the texts in tokens; TRIALS: texts of each length
 set -euo pipefail
 out=$1 tokenizer=$2 train=$3 test=$4
 program=${LONGVIEW:-build/longview} seeds=${SEEDS:-1}
@@ -48,7 +48,7 @@ one() {
     esac
   done
   "$program" train "$(dirname "$0")/../recipes/extrapolate.toml" -o "$folder" --force -q --device "${DEVICE:-auto}" \
-    --set model.tokenizer="$tokenizer" --set "data.source=text:path=$train" --set run.seed="$seed" "${sets[@]}" \
+    --set model.tokenizer="$tokenizer" --set "data.source=${SOURCE:-text:path=$train}" --set run.seed="$seed" "${sets[@]}" \
     --json "$out/$name-$seed.train.json" >"$folder.log" 2>&1 || { echo "$name, seed $seed: $folder.log" >&2; return; }
   "$program" eval repeat "$test" -m "$(ls -d "$folder"/checkpoint-*/model | tail -1)" -q --device "${DEVICE:-auto}" \
     --lengths "$lengths" --period 512 --trials "$trials" "${asked[@]}" --json "$out/$name-$seed.json" >>"$folder.log" 2>&1 ||
