@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Train short, test long: docs/results/extrapolate.md. Trains the same small model once for every position method and seed, and reads
 # texts of 512 to 8,192 tokens with each, also with the methods that need no training.
-#   bench/extrapolate.sh OUT TOKENIZER TRAIN TEST      then: bench/extrapolate.py OUT
-# TOKENIZER: a folder that `longview convert --train-bpe` wrote; TRAIN: files, folders or archives; TEST: a book.
+#   bench/extrapolate.sh OUT TRAIN TEST      then: bench/extrapolate.py OUT
+# What OUT has already is not done again.
+# TRAIN: files, folders or archives; TEST: a book.
 # LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; JOBS: trainings at once; SEEDS; SET: more --set values;
-# SOURCE: what is trained on (text:path=TRAIN); ONLY: some of the models, separated by spaces; LENGTHS: of the texts in tokens; TRIALS: texts of each length
+# ONLY: some of the models, separated by spaces; LENGTHS: of the texts in tokens; TRIALS: texts of each length
 set -euo pipefail
-out=$1 tokenizer=$2 train=$3 test=$4
+out=$1 train=$2 test=$3
 program=${LONGVIEW:-build/longview} seeds=${SEEDS:-1}
 lengths=${LENGTHS:-1k,2k,4k,8k} trials=${TRIALS:-4}
 mkdir -p "$out"
@@ -47,12 +48,18 @@ one() {
       *) asked+=(--method "$method") ;;
     esac
   done
-  "$program" train "$(dirname "$0")/../recipes/extrapolate.toml" -o "$folder" --force -q --device "${DEVICE:-auto}" \
-    --set model.tokenizer="$tokenizer" --set "data.source=${SOURCE:-text:path=$train}" --set run.seed="$seed" "${sets[@]}" \
-    --json "$out/$name-$seed.train.json" >"$folder.log" 2>&1 || { echo "$name, seed $seed: $folder.log" >&2; return; }
-  "$program" eval repeat "$test" -m "$(ls -d "$folder"/checkpoint-*/model | tail -1)" -q --device "${DEVICE:-auto}" \
-    --lengths "$lengths" --period 512 --trials "$trials" "${asked[@]}" --json "$out/$name-$seed.json" >>"$folder.log" 2>&1 ||
-    echo "$name, seed $seed: $folder.log" >&2
+  if [[ ! -s $out/$name-$seed.train.json ]]; then
+    "$program" train "$(dirname "$0")/../recipes/extrapolate.toml" -o "$folder" --force -q --device "${DEVICE:-auto}" \
+      --set "data.source=0.85*text:path=$train + 0.15*loops:path=$train,least=32,most=448" --set run.seed="$seed" "${sets[@]}" \
+      --json "$folder.part" >"$folder.log" 2>&1 || { echo "$name, seed $seed: $folder.log" >&2; return; }
+    mv "$folder.part" "$out/$name-$seed.train.json"
+  fi
+  if [[ ! -s $out/$name-$seed.json ]]; then
+    "$program" eval repeat "$test" -m "$(ls -d "$folder"/checkpoint-*/model | tail -1)" -q --device "${DEVICE:-auto}" \
+      --lengths "$lengths" --period 512 --trials "$trials" "${asked[@]}" --json "$folder.part" >>"$folder.log" 2>&1 ||
+      { echo "$name, seed $seed: $folder.log" >&2; return; }
+    mv "$folder.part" "$out/$name-$seed.json"
+  fi
 }
 
 for seed in $seeds; do

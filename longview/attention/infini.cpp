@@ -282,12 +282,11 @@ struct Infini final : Attention {
     auto& tensors = state.tensors;
     const int64_t begun = blocks(part, part.length() - part.count), done = blocks(part, part.length());
     if (begun == done && part.length() < c.segment) return;
-    const Tensor live =
-        at::full({1, 1, 1}, memory.M.defined() ? 1.0 : 0.0, tensors.contains("k") ? tensors.at("k").options() : at::kFloat);
     for (int64_t n = begun; n < done; ++n) {
       const int64_t first = n * kBlock, count = std::min(kBlock, part.fold - first);
-      const Tensor k = tensors.at("k").narrow(2, first, count).contiguous(),
-                   v = tensors.at("v").narrow(2, first, count).contiguous();
+      const auto cut = [&](const char* name) { return kernels::exact(tensors.at(name).narrow(2, first, count)).contiguous(); };
+      const Tensor k = cut("k"), v = cut("v");  // [B,G,count,D]
+      const Tensor live = at::full({1, 1, 1}, memory.M.defined() ? 1.0 : 0.0, k.options());
       const Tensor weight = at::ones({1, 1, count}, k.options());
       Memory old = memory;
       if (!old.M.defined()) old = empty_memory(k);

@@ -7,7 +7,6 @@ namespace {
 
 constexpr int64_t kReach = 3;  // dpfp: distances 1 to 3
 
-Tensor exact(const Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 Tensor times_vector(const Tensor& x, const Tensor& z) { return at::matmul(x, z.unsqueeze(-1)).squeeze(-1); }  // [...,T,F] [...,F]
 
 Tensor both_signs(const Tensor& x) { return at::cat({x.clamp_min(0), (-x).clamp_min(0)}, -1); }  // [...,2D]
@@ -34,6 +33,8 @@ Tensor novelty(const Tensor& sk, const Memory& memory, const Tensor& live) {
 }  // namespace
 
 int64_t feature_width(int64_t head_width, FeatureMap map) { return map == FeatureMap::dpfp ? 2 * kReach * head_width : head_width; }
+
+Tensor exact(const Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
 Tensor features(const Tensor& x, FeatureMap map) {
   const Tensor wide = exact(x);  // [...,D]

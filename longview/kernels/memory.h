@@ -27,6 +27,8 @@ struct Memory {
   Tensor n;     // [...] tokens written; 0: empty, and then nothing is read
 };
 
+/// x in the type that memories are of.
+Tensor exact(const Tensor& x);
 /// sigma(x), [...,D] -> [...,F], in f32 whatever smaller type x has; and the gradient of x from that of sigma(x).
 Tensor features(const Tensor& x, FeatureMap map);
 Tensor features_backward(const Tensor& x, const Tensor& grad, FeatureMap map);

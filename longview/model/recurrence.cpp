@@ -25,6 +25,7 @@ Forward Transformer::recurrent(const Segment& segment, const Method& method, Mod
   Tensor memory = kept.contains(kMemory) ? kept.at(kMemory) : r.first.to(device_).expand({B, m, -1});  // [B,m,E]
   kept.erase(kMemory);
   const Tensor x = embedded(segment.ids);  // [B,T,E]
+  const at::ScalarType type = kernels::type_of(config_.tied_head ? embedding_ : head_).value_or(at::kFloat);
   std::vector<Tensor> hidden;
   for (int64_t done = 0; done < T;) {
     const int64_t at = segment.first + done, offset = at % N, count = std::min(T - done, N - offset);
@@ -36,7 +37,7 @@ Forward Transformer::recurrent(const Segment& segment, const Method& method, Mod
     set_seen(state, stretched.first);
     const Tensor y = through_layers(at::cat(parts, 1), stretched, method, state, recompute);  // [B,parts,E]
     const Tensor out = kernels::rms_norm(y, norm_, config_.norm_epsilon);
-    hidden.push_back(out.narrow(1, begins ? m : 0, count));
+    hidden.push_back(out.narrow(1, begins ? m : 0, count).to(type));
     if (ends) memory = out.narrow(1, out.size(1) - m, m);
     done += count;
   }

@@ -208,6 +208,10 @@ Tensor Transformer::embedded(const Tensor& ids) const {
   return is_short ? x.to(at::kFloat) : x;  // sums of many layers
 }
 
+Tensor Transformer::normed(const Tensor& x) const {
+  return kernels::rms_norm(x, norm_, config_.norm_epsilon, kernels::type_of(config_.tied_head ? embedding_ : head_));
+}
+
 Tensor Transformer::through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state,
                                    bool recompute) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
@@ -225,8 +229,7 @@ Forward Transformer::forward(const Segment& segment, const Method& method, Model
   prepare(segment, state);
   if (method.attention->recurrence() != nullptr) return recurrent(segment, method, std::move(state), recompute);
   const Tensor x = through_layers(embedded(segment.ids), segment, method, state, recompute);  // [B,T,E]
-  return {kernels::rms_norm(x, norm_, config_.norm_epsilon, kernels::type_of(config_.tied_head ? embedding_ : head_)),
-          std::move(state)};
+  return {normed(x), std::move(state)};
 }
 
 std::vector<Forward> Transformer::forward(std::span<const Segment> segments, const Method& method,
@@ -244,13 +247,13 @@ std::vector<Forward> Transformer::forward(std::span<const Segment> segments, con
     Shapes("forward")("ids", segments[n].ids, "1 T");
     ids.push_back(segments[n].ids[0]);
   }
-  Tensor x = kernels::rows(embedding_, at::cat(ids)).unsqueeze(0);  // [1,N,E]
+  Tensor x = embedded(at::cat(ids).unsqueeze(0));  // [1,N,E]
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     std::vector<State*> own;
     for (auto& state : states) own.push_back(&state.layers[layer]);
     x = block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), x, segments, own);
   }
-  const Tensor hidden = kernels::rms_norm(x, norm_, config_.norm_epsilon);  // [1,N,E]
+  const Tensor hidden = normed(x);  // [1,N,E]
   std::vector<Forward> out;
   for (int64_t n = 0, at = 0; n < static_cast<int64_t>(segments.size()); at += segments[n++].ids.size(1))
     out.push_back({hidden.narrow(1, at, segments[n].ids.size(1)), std::move(states[n])});

@@ -51,6 +51,8 @@ class Transformer {
   void prepare(const Segment& segment, ModelState& state) const;
   /// ids [B,T] -> [B,T,E]
   Tensor embedded(const Tensor& ids) const;
+  /// The last norm: x [B,T,E] -> [B,T,E] in the type of the head.
+  Tensor normed(const Tensor& x) const;
   /// x [B,T,E] through all layers, before the last norm; moves the state on.
   Tensor through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state, bool recompute) const;
   /// forward for a method with a memory in the stream.

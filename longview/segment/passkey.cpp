@@ -5,6 +5,7 @@
 #include "longview/segment/passkey.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "longview/segment/rows.h"
@@ -18,7 +19,7 @@ constexpr int8_t kNamed = 3;
 struct PasskeyConfig {
   std::string path, field = "text", only;
   double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35;
-  int64_t needles = 4, questions = 0;
+  int64_t needles = 8, questions = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
   void fields(auto&& visit) {
@@ -31,7 +32,7 @@ struct PasskeyConfig {
     visit("loops", loops, "share of text rows that are a snippet repeated");
     visit("numbers", numbers, "share of rows with needles whose filler is full of numbers that are no keys");
     visit("intro", intro, "share that begins by saying what is to come (none at 512 tokens or less)");
-    visit("named", named, "share with several needles, each with a name");
+    visit("named", named, "share with several needles, each with a name and asked for once");
     visit("needles", needles, "most of them");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, then 16");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
@@ -142,18 +143,15 @@ class Passkey final : public NumberedSource {
     while (static_cast<int64_t>(out.size()) < count) {
       const Blanks blanks{thing, is_named ? random_name(random) : "", random_key(config_.keys, random)};
       if (!taken.insert(blanks.name).second) continue;
-      const auto form = static_cast<size_t>(random.below(static_cast<int64_t>(words_.statements.size())));
-      out.push_back({blanks, worded(words_.statements[form], blanks, *tokenizer_)});
+      out.push_back({blanks, worded(words_.statement(random), blanks, *tokenizer_)});
     }
     return out;
   }
 
-  Wording question(const Blanks& blanks, Random& random) const {
-    const auto form = static_cast<size_t>(random.below(static_cast<int64_t>(words_.questions.size())));
-    return worded(words_.questions[form], blanks, *tokenizer_);
-  }
+  Wording question(const Blanks& blanks, Random& random) const { return worded(words_.question(random), blanks, *tokenizer_); }
 
-  /// Needles and questions in their order, each question behind the needle it asks for.
+  /// Needles and questions in their order, each question behind the needle it asks for; one with a name is asked for once, since an
+  /// answer says the key again.
   std::vector<Item> items(int64_t needles, int64_t questions, bool is_named, Random& random) const {
     std::vector<Item> out;
     const bool has_adjacent = !is_named && random.chance(config_.adjacent);
@@ -167,7 +165,11 @@ class Passkey final : public NumberedSource {
       else if (seen.empty()) {
         item = out.erase(item);
         continue;
-      } else item->needle = seen[static_cast<size_t>(random.below(static_cast<int64_t>(seen.size())))];
+      } else {
+        const auto asked = seen.begin() + random.below(static_cast<int64_t>(seen.size()));
+        item->needle = *asked;
+        if (is_named) seen.erase(asked);
+      }
       ++item;
     }
     return out;
@@ -202,7 +204,7 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     std::copy(introduction_.begin(), introduction_.end(), row.ids.begin());
     first = static_cast<int64_t>(introduction_.size());
   }
-  const std::string thing(words_.things[static_cast<size_t>(random.below(static_cast<int64_t>(words_.things.size())))]);
+  const std::string thing = words_.thing(random);
   const bool has_names = is_named || config_.wordings == "table";
   const int64_t count = is_named ? random.between(std::min<int64_t>(2, config_.needles), config_.needles) : 1;
   auto shown = needles(count, has_names, thing, random);
@@ -228,15 +230,22 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
   }
   const int64_t room = T + 1 - first;
   while (used > room - T / 4) {
-    std::vector<size_t> loose;  // questions; where there is none, needles but the first
+    // What makes room: a needle that has others beside it, with its question; a question, where all ask for one.
+    std::vector<size_t> present, loose;
     for (size_t i = 0; i < pieces.size(); ++i)
       if (pieces[i].item.is_question) loose.push_back(i);
-    LV_CHECK(!loose.empty() || pieces.size() > 1,
+      else present.push_back(pieces[i].item.needle);
+    LV_CHECK(!loose.empty() || present.size() > 1,
              "[{}] a row of {} tokens has no room for a needle and a question; take longer rows", name(), T);
-    const size_t out =
-        loose.empty() ? pieces.size() - 1 : loose[static_cast<size_t>(random.below(static_cast<int64_t>(loose.size())))];
-    used -= pieces[out].size;
-    pieces.erase(pieces.begin() + static_cast<int64_t>(out));
+    const auto one = [&](const std::vector<size_t>& of) {
+      return of[static_cast<size_t>(random.below(static_cast<int64_t>(of.size())))];
+    };
+    if (present.size() > 1) {
+      const size_t needle = one(present);
+      std::erase_if(pieces, [&](const Piece& piece) { return piece.item.needle == needle; });
+    } else pieces.erase(pieces.begin() + static_cast<int64_t>(one(loose)));
+    used =
+        std::accumulate(pieces.begin(), pieces.end(), int64_t{0}, [](int64_t sum, const Piece& piece) { return sum + piece.size; });
   }
 
   const auto segments = static_cast<size_t>((T + N - 1) / N);

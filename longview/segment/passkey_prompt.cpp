@@ -8,8 +8,6 @@
 namespace longview {
 namespace {
 
-size_t any(size_t size, Random& random) { return static_cast<size_t>(random.below(static_cast<int64_t>(size))); }
-
 std::vector<Id> filler(const PasskeyTask& task, const Tokenizer& tokenizer, int64_t length, Random& random) {
   if (task.book.empty()) {
     const auto sentences = tokenizer.encode(kLoopFiller);
@@ -36,16 +34,16 @@ PasskeyPrompt passkey_prompt(const PasskeyTask& task, const Tokenizer& tokenizer
   std::vector<Blanks> blanks;
   std::vector<Wording> needles;  // the first is asked for
   int64_t used = 0;
-  const std::string thing(words.things[any(words.things.size(), random)]);
+  const std::string thing = words.thing(random);
   while (static_cast<int64_t>(needles.size()) < task.needles) {
     const Blanks one{thing, is_named ? random_name(random) : "", random_key(task.keys, random)};
     if (is_named && std::any_of(blanks.begin(), blanks.end(), [&](const Blanks& other) { return other.name == one.name; }))
       continue;
     blanks.push_back(one);
-    needles.push_back(worded(words.statements[any(words.statements.size(), random)], one, tokenizer));
+    needles.push_back(worded(words.statement(random), one, tokenizer));
     used += static_cast<int64_t>(needles.back().ids.size());
   }
-  const Wording question = worded(words.questions[any(words.questions.size(), random)], blanks[0], tokenizer);
+  const Wording question = worded(words.question(random), blanks[0], tokenizer);
   PasskeyPrompt out{tokenizer.encode(kIntroduction), 0, 0, 0, 0, blanks[0].key};
   const auto head = static_cast<int64_t>(out.ids.size());
   used += head + static_cast<int64_t>(question.ids.size());

@@ -16,34 +16,73 @@ const std::string_view kLoopFiller = " The grass is green. The sky is blue. The 
 
 namespace {
 
-using Texts = std::span<const std::string_view>;
+using Texts = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 1> kThing{"pass key"};
-constexpr std::array<std::string_view, 1> kStatement{" The {thing}{of} is {key}. Remember it. {key} is the {thing}{of}. "};
-constexpr std::array<std::string_view, 1> kQuestion{" What is the {thing}{of}? The {thing}{of} is {key}."};
-constexpr std::array<std::string_view, 1> kRow{"\n{name} = {key};"};
+// What "many" is made of: every adjective with every noun, every lead with every statement and every ending, every question with every
+// answer.
+constexpr std::array<std::string_view, 18> kAdjectives{"secret", "access",  "hidden", "master", "entry",  "special",
+                                                       "door",   "private", "lucky",  "vault",  "locker", "account",
+                                                       "ticket", "room",    "safe",   "order",  "launch", "winning"};
+constexpr std::array<std::string_view, 14> kNouns{"code", "number", "key", "combination", "word", "phrase", "token",
+                                                  "sign", "mark",   "pin", "signal",      "name", "entry",  "answer"};
+constexpr std::array<std::string_view, 12> kLeads{" ",
+                                                  " Note that ",
+                                                  " Keep this in mind: ",
+                                                  " Someone said that ",
+                                                  " It is written that ",
+                                                  " By the way, ",
+                                                  "\nListen: ",
+                                                  " For the record, ",
+                                                  " As agreed, ",
+                                                  "\nNews: ",
+                                                  " I tell you that ",
+                                                  " From today on "};
+constexpr std::array<std::string_view, 8> kStatements{"the {thing}{of} is {key}",
+                                                      "the {thing}{of}: {key}",
+                                                      "{key} is the {thing}{of}",
+                                                      "the {thing}{of} has become {key}",
+                                                      "we chose {key} as the {thing}{of}",
+                                                      "the {thing}{of} reads {key}",
+                                                      "the {thing}{of} was changed to {key}",
+                                                      "{key} shall be the {thing}{of}"};
+constexpr std::array<std::string_view, 9> kEndings{". ",
+                                                   ". Remember it. {key} is the {thing}{of}. ",
+                                                   ". Once more, it is {key}. ",
+                                                   ". Yes, {key}. ",
+                                                   ". Do not forget {key}.\n",
+                                                   ". Write it down: {key}. ",
+                                                   " (again: {key}). ",
+                                                   ", and nothing but {key}. ",
+                                                   ". That is all.\n"};
+constexpr std::array<std::string_view, 12> kAsked{" What is the {thing}{of}?",
+                                                  " Question: what is the {thing}{of}?",
+                                                  " Tell me the {thing}{of}.",
+                                                  "\nQ: What was the {thing}{of}?",
+                                                  " Do you remember the {thing}{of}?",
+                                                  " And the {thing}{of}?",
+                                                  " Now say the {thing}{of}.",
+                                                  " I forgot the {thing}{of}.",
+                                                  " Who knows the {thing}{of}?",
+                                                  " One thing is asked: the {thing}{of}.",
+                                                  "\nThe {thing}{of}?",
+                                                  " Let us hear the {thing}{of}."};
+constexpr std::array<std::string_view, 8> kAnswers{
+    " The {thing}{of} is {key}.", " Answer: {key}.",     " It is {key}.",        "\nA: {key}.\n", " {key}.",
+    " Of course, {key}.",         " I was told: {key}.", " That would be {key}."};
 
-constexpr std::array<std::string_view, 24> kThings{
-    "pass key",     "secret code",   "access code",    "door code",    "lock combination", "vault number",
-    "badge number", "serial number", "ticket number",  "locker code",  "room code",        "entry code",
-    "safe code",    "gate code",     "control number", "order number", "reference number", "account code",
-    "alarm code",   "master key",    "hidden number",  "case number",  "storage code",     "launch code"};
-constexpr std::array<std::string_view, 6> kStatements{" The {thing}{of} is {key}. Remember it. {key} is the {thing}{of}. ",
-                                                      " Note that the {thing}{of} is {key}. Once more, it is {key}. ",
-                                                      " Keep this in mind: the {thing}{of} is {key}. Yes, {key}. ",
-                                                      "\nThe {thing}{of}: {key}. Do not forget {key}.\n",
-                                                      " Someone said that {key} was the {thing}{of}. The {thing}{of} is {key}. ",
-                                                      " {key} is the {thing}{of}. Write it down: {key}. "};
-constexpr std::array<std::string_view, 5> kQuestions{
-    " What is the {thing}{of}? The {thing}{of} is {key}.", " Question: what is the {thing}{of}? Answer: {key}.",
-    " Tell me the {thing}{of}. It is {key}.", "\nQ: What was the {thing}{of}?\nA: {key}.\n",
-    " I was told that the {thing}{of} is {key}."};
-
-constexpr std::array<std::string_view, 4> kHeldOutThings{"archive number", "cellar password", "license plate", "parcel label"};
+constexpr std::array<std::string_view, 4> kHeldOutThings{"archive locator", "cellar password", "license plate", "parcel label"};
 constexpr std::array<std::string_view, 2> kHeldOutStatements{" You will need the {thing}{of}, which is {key}. Do not lose {key}. ",
                                                              " They have set the {thing}{of} to {key}; only {key} will do. "};
 constexpr std::array<std::string_view, 2> kHeldOutQuestions{" Which {thing}{of} was given? It was {key}.",
                                                             " Repeat the {thing}{of}: {key}."};
+
+Texts texts(std::span<const std::string_view> parts) { return {parts.begin(), parts.end()}; }
+Texts product(const Texts& first, std::string_view between, std::span<const std::string_view> second) {
+  Texts out;
+  for (const auto& a : first)
+    for (const auto b : second) out.push_back(fmt::format("{}{}{}", a, between, b));
+  return out;
+}
 
 constexpr std::array<std::string_view, 64> kWords{
     "amber",  "anchor", "apple",  "arrow",  "badger", "barley", "basket", "beacon",  "birch",   "bishop", "bottle",
@@ -61,12 +100,38 @@ void put(std::string& text, std::string_view blank, std::string_view with) {
 }  // namespace
 
 Grammar grammar(std::string_view name) {
-  if (name == "one") return {kThing, kStatement, kQuestion};
-  if (name == "many") return {kThings, kStatements, kQuestions};
-  if (name == "heldout") return {kHeldOutThings, kHeldOutStatements, kHeldOutQuestions};
-  if (name == "table") return {kThing, kRow, kRow};
+  if (name == "one")
+    return {{"pass key"},
+            {" The {thing}{of} is {key}. Remember it. {key} is the {thing}{of}. "},
+            {" What is the {thing}{of}? The {thing}{of} is {key}."},
+            0};
+  if (name == "many")
+    return {product(texts(kAdjectives), " ", kNouns), product(product(texts(kLeads), "", kStatements), "", kEndings),
+            product(texts(kAsked), "", kAnswers), 0.3};
+  if (name == "heldout") return {texts(kHeldOutThings), texts(kHeldOutStatements), texts(kHeldOutQuestions), 0};
+  if (name == "table") return {{""}, {"\n{name} = {key};"}, {"\n{name} = {key};"}, 0};
   const std::vector<std::string> known = {"one", "many", "heldout", "table"};
   throw Error("[passkey] " + unknown_name("wordings", name, known));
+}
+
+std::string Grammar::thing(Random& random) const {
+  const auto some = [&](std::string_view letters) {
+    return letters[static_cast<size_t>(random.below(static_cast<int64_t>(letters.size())))];
+  };
+  if (!random.chance(invented)) return things[static_cast<size_t>(random.below(static_cast<int64_t>(things.size())))];
+  std::string out;
+  for (int64_t word = 0, words = random.between(1, 2); word < words; ++word) {
+    if (word > 0) out += ' ';
+    for (int64_t syllable = 0, syllables = random.between(2, 3); syllable < syllables; ++syllable)
+      out += {some("bcdfghjklmnprstvw"), some("aeiou"), some("lnrst")};
+  }
+  return out;
+}
+std::string Grammar::statement(Random& random) const {
+  return statements[static_cast<size_t>(random.below(static_cast<int64_t>(statements.size())))];
+}
+std::string Grammar::question(Random& random) const {
+  return questions[static_cast<size_t>(random.below(static_cast<int64_t>(questions.size())))];
 }
 
 std::string random_key(std::string_view kind, Random& random) {

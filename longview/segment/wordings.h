@@ -1,8 +1,9 @@
 // What needles and questions say: one wording, or a small grammar with a part that is kept from training.
 #pragma once
 
-#include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "longview/base/random.h"
 #include "longview/text/tokenizer.h"
@@ -11,12 +12,17 @@ namespace longview {
 
 /// Templates with {thing}, {of} (" for NAME", or nothing) and {key}. Every thing goes with every statement and every question.
 struct Grammar {
-  std::span<const std::string_view> things, statements, questions;
+  std::vector<std::string> things, statements, questions;
+  double invented = 0;  // share of things that are words nobody has heard
   int64_t wordings() const { return static_cast<int64_t>(things.size() * statements.size() * questions.size()); }
+  std::string thing(Random& random) const;
+  std::string statement(Random& random) const;
+  std::string question(Random& random) const;
 };
 
-/// "one": the pass key of landmark attention (arXiv:2305.16300); "many"; "heldout": things, statements and questions that "many" has
-/// none of; "table": NAME = KEY; in statement and question. Throws on another name.
+/// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 252 things (and as many as one can invent), 864 statements and 96
+/// questions; "heldout": things, statements and questions that "many" has none of; "table": NAME = KEY; in statement and question.
+/// Throws on another name.
 Grammar grammar(std::string_view name);
 
 /// A key nobody can guess: "digits" 71349, "words" amber falcon reed, "codes" K7Q-2MX; "mixed": one of them.

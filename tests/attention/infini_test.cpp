@@ -90,6 +90,24 @@ TEST(InfiniStreaming, TrainingComputesTheSameInOneCallOrSeveral) {
   }
 }
 
+TEST(InfiniStreaming, OperandsInBf16LeaveAMemoryInF32) {
+  const Shape shape{1, 6, 2, 160, kDims};
+  const auto rope = make_position("rope", kRotary);
+  for (const char* setting : {"infini:segment=16", "infini:segment=16,overlap=5", "infini:segment=16,rule=delta"})
+    for (const bool is_parallel : {false, true}) {
+      const auto attention = make_attention(setting, kRotary);
+      const Qkv exact = random_qkv(shape, 1);
+      Qkv x{exact.q.to(at::kBFloat16), exact.k.to(at::kBFloat16), exact.v.to(at::kBFloat16), exact.gate};
+      x.q.requires_grad_(is_parallel);
+      const Outcome wanted = run(*attention, rope, exact, {23, 100, 37}), found = run(*attention, rope, x, {23, 100, 37});
+      EXPECT_LT(largest_difference(found.out.detach().to(at::kFloat), wanted.out), 0.05) << setting;
+      EXPECT_EQ(found.state.tensors.at("M").scalar_type(), at::kFloat) << setting;
+      EXPECT_LT(largest_difference(found.state.tensors.at("M").detach(), wanted.state.tensors.at("M")),
+                0.02 * wanted.state.tensors.at("M").abs().max().item<double>())
+          << setting;
+    }
+}
+
 TEST(InfiniStreaming, AnyCutGivesTheSameMemoryToTheBit) {
   const Shape shape{1, 6, 2, 700, kDims};
   const Qkv x = random_qkv(shape, 1);

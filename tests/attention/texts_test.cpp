@@ -44,6 +44,29 @@ TEST(Texts, EachIsReadAsIfItWereAlone) {
   }
 }
 
+TEST(Texts, ABatchOfThemIsReadLikeEachAloneInEveryPrecision) {
+  const std::vector<int64_t> from{0, 3}, count{20, 7};
+  for (const char* attention : {"full", "infini:segment=4", "infini:segment=4,overlap=2", "recurrent_memory:segment=4"}) {
+    const auto checkpoint = fresh_checkpoint(small_model(attention), byte_tokenizer_spec(), 1);
+    const Tensor ids = some_batch(1, 2, 20).ids;
+    std::vector<Tensor> exact;
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      const Transformer model(checkpoint, at::kCPU, type);
+      const Method method = model.method("", "");
+      std::vector<Segment> segments;
+      for (int64_t n = 0; n < 2; ++n) segments.push_back({ids.narrow(0, n, 1).narrow(1, from[n], count[n])});
+      const auto together = model.forward(segments, method, std::vector<ModelState>(2));
+      for (size_t n = 0; n < 2; ++n) {
+        const Tensor alone = model.logits(model.forward(segments[n], method, {}).hidden);
+        const Tensor logits = model.logits(together[n].hidden);  // [1,count,V]
+        EXPECT_LT((logits - alone).abs().max().item<double>(), type == at::kFloat ? 1e-5 : 2e-2) << attention;
+        if (type == at::kFloat) exact.push_back(logits);
+        else EXPECT_LT((logits - exact[n]).abs().max().item<double>(), 5e-2) << attention;
+      }
+    }
+  }
+}
+
 TEST(Texts, AMemoryEndsWithItsText) {
   const Transformer model(fresh_checkpoint(small_model("infini:segment=4"), byte_tokenizer_spec(), 1));
   TrainerConfig config;
