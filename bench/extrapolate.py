@@ -31,7 +31,8 @@ for key, title, scale, digits in [("repeated", "Accuracy, repeated text", 100, 2
                                   ("non_repeated_nll", "Loss, text that goes on (nats a token)", 1, 3)]:
     print(f"## {title}\n\n| trained | read with | inside | " + " | ".join(f"{x:,}" for x in lengths) + " |")
     print("|---|---|---|" + "---|" * len(lengths))
-    order = sorted({(m, l) for m, l, n in cells if n == lengths[-1]}, key=lambda x: -sum(scale * r[key] for r in cells[x[0], x[1], lengths[-1]]) * (1 if scale == 100 else -1))
+    mean = {who: sum(r[key] for r in rows) / len(rows) for *who, n in cells if n == lengths[-1] for who, rows in [(tuple(who), cells[(*who, n)])]}
+    order = sorted(mean, key=mean.get, reverse=scale == 100)
     for model, label in order:
         row = [cells.get((model, label, x), []) for x in lengths]
         inside = shown(row[-1], "first", 100, 2)

@@ -2,7 +2,7 @@
 # Trains a memory that finds a passkey, and measures it: docs/results/passkey.md. Everything is written to OUT; what is there is not done again.
 #   bench/passkey.sh OUT TRAINING_BOOKS HAYSTACK...      then: bench/passkey.py OUT
 # HAYSTACK: a text, or a folder of texts, that training has not seen. LONGVIEW: the program (build/longview); DEVICE; PRECISION: of products on a
-# GPU (f32, or bf16, faster); SEEDS; SOURCE: what is trained on (passkey:path=TRAINING_BOOKS,rows=0.5,numbers=0.4); SET: more --set values of recipes/passkey.toml;
+# GPU (f32, or bf16, faster); SEEDS; SOURCE: what is trained on (passkey:path=TRAINING_BOOKS,rows=0.5); SET: more --set values of recipes/passkey.toml;
 # LENGTHS, TRIALS: of the cells; PARTS: what is measured (cells haystack offsets controls other)
 set -euo pipefail
 out=$1 training=$2
@@ -16,7 +16,7 @@ for seed in ${SEEDS:-1}; do
   for change in ${SET:-}; do changes+=(--set "$change"); done
   if ! ls -d "$folder"/checkpoint-*/model >"$out/models" 2>"$out/errors"; then
     "$program" train "$(dirname "$0")/../recipes/passkey.toml" -o "$folder" --force -q --device "$device" --set run.save_every=0 \
-      --set "data.source=${SOURCE:-passkey:path=$training,rows=0.5,numbers=0.4}" --set run.seed="$seed" "${changes[@]}" >"$folder.log" 2>&1 ||
+      --set "data.source=${SOURCE:-passkey:path=$training,rows=0.5}" --set run.seed="$seed" "${changes[@]}" >"$folder.log" 2>&1 ||
       { tail -n 1 "$folder.log" >&2; exit 1; }
     echo "seed $seed: trained in $((SECONDS - began)) s"
   fi
