@@ -27,6 +27,7 @@ struct BatchShape {
   int64_t rows = 1, length = 512;  // B, T
   int64_t segment = 0;             // N: tokens a memory writes at once; 0: there is no memory
   double replication = 1;          // R: up to how often a segment of filler counts in the memory
+  std::vector<double> shares{};    // of the rows, by the sources of a mixture; empty: its own
 };
 
 /// Batches without end. What follows restore(state()) is the same to the bit, whatever machine made it.
@@ -39,6 +40,8 @@ class Source {
   virtual Json state() const = 0;
   /// Throws on what state() of a source with this setting did not give.
   virtual void restore(const Json& state) = 0;
+  /// Sources that it is mixed from.
+  virtual int64_t parts() const { return 1; }
   /// Names of the classes of targets, for accuracies.
   virtual std::vector<std::string> kinds() const { return {"text"}; }
   /// The loss that targets of a kind are a part of: "text" (all tokens) or "answers".

@@ -20,18 +20,19 @@ class Mixture final : public Source {
       for (size_t kind = 0; kind < own.size(); ++kind) numbers.push_back(number_of(own[kind], part.source->loss(kind)));
     }
   }
+  int64_t parts() const override { return static_cast<int64_t>(parts_.size()); }
   std::vector<std::string> kinds() const override { return kinds_; }
   std::string loss(size_t kind) const override { return losses_.at(kind); }
 
   Batch next(const BatchShape& shape) override {
     check_shape("mixture", shape);
-    const auto rows = divided(shape.rows);
+    const auto rows = divided(shape);
     std::vector<Batch> made;
     bool goes_on = rows == rows_before_, is_carried = true;
     for (size_t i = 0; i < parts_.size(); ++i) {
       if (rows[i] == 0) continue;
       BatchShape own = shape;
-      own.rows = rows[i];
+      own.rows = rows[i], own.shares.clear();
       made.push_back(parts_[i].source->next(own));
       number(made.back(), numbers_[i]);
       goes_on = goes_on && made.back().continues, is_carried = is_carried && made.back().carried;
@@ -67,10 +68,16 @@ class Mixture final : public Source {
     return static_cast<int8_t>(kinds_.size() - 1);
   }
 
-  std::vector<int64_t> divided(int64_t rows) {
+  std::vector<int64_t> divided(const BatchShape& shape) {
+    const int64_t rows = shape.rows;
     std::vector<int64_t> out(parts_.size());
+    LV_CHECK(shape.shares.empty() || shape.shares.size() == parts_.size(), "[mixture] {} shares for {} sources",
+             shape.shares.size(), parts_.size());
+    const double sum = std::accumulate(shape.shares.begin(), shape.shares.end(), 0.0);
     for (size_t i = 0; i < out.size(); ++i) {
-      owed_[i] += parts_[i].weight * static_cast<double>(rows);
+      const double share = shape.shares.empty() ? parts_[i].weight : shape.shares[i] / sum;
+      if (share == 0) owed_[i] = 0;
+      owed_[i] += share * static_cast<double>(rows);
       out[i] = std::max<int64_t>(0, static_cast<int64_t>(std::floor(owed_[i] + 1e-9)));
     }
     for (int64_t left = rows - std::accumulate(out.begin(), out.end(), int64_t{0}); left != 0; left += left > 0 ? -1 : 1) {

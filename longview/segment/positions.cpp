@@ -63,6 +63,7 @@ class Positions final : public Source {
     source_->restore(state["inner"]);
     made_ = state_value(state, "batches", name());
   }
+  int64_t parts() const override { return source_->parts(); }
   std::vector<std::string> kinds() const override { return source_->kinds(); }
   std::string loss(size_t kind) const override { return source_->loss(kind); }
 

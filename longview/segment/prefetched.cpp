@@ -7,7 +7,8 @@ namespace longview {
 namespace {
 
 bool is_same(const BatchShape& a, const BatchShape& b) {
-  return a.rows == b.rows && a.length == b.length && a.segment == b.segment && a.replication == b.replication;
+  return a.rows == b.rows && a.length == b.length && a.segment == b.segment && a.replication == b.replication &&
+         a.shares == b.shares;
 }
 
 class Prefetched final : public Source {
@@ -30,6 +31,7 @@ class Prefetched final : public Source {
     source_->restore(state);
     state_ = state;
   }
+  int64_t parts() const override { return source_->parts(); }
   std::vector<std::string> kinds() const override { return source_->kinds(); }
   std::string loss(size_t kind) const override { return source_->loss(kind); }
 

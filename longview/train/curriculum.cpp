@@ -8,7 +8,21 @@ constexpr size_t kSteps = 25;
 
 }  // namespace
 
+std::vector<double> shares_of(const StageConfig& stage) {
+  std::vector<double> out;
+  double sum = 0;
+  for (size_t at = 0; at < stage.shares.size();) {
+    const size_t end = std::min(stage.shares.find(',', at), stage.shares.size());
+    sum += out.emplace_back(to_real("stage", "a share", std::string_view(stage.shares).substr(at, end - at)));
+    LV_CHECK(out.back() >= 0, "[stage] shares must not be negative; got '{}'", stage.shares);
+    at = end + 1;
+  }
+  LV_CHECK(out.empty() || sum > 0, "[stage] one of the shares must be above 0; got '{}'", stage.shares);
+  return out;
+}
+
 void check(const StageConfig& stage) {
+  (void)shares_of(stage);
   LV_CHECK(stage.length >= 2, "[stage] length must be at least 2; got {}", stage.length);
   LV_CHECK(stage.repeats >= 1, "[stage] repeats must be at least 1; got {}", stage.repeats);
   LV_CHECK(stage.segment >= 0 && stage.least >= 0, "[stage] segment and least must not be negative; got {} and {}", stage.segment,

@@ -10,6 +10,7 @@ struct StageConfig {
   int64_t length = 512;  // tokens a row
   int64_t repeats = 1;   // most often that a segment of filler counts as written (segment replication, ours)
   int64_t segment = 0;   // of the model's memory during the stage; 0: its own
+  std::string shares;    // of the rows, by the sources of the mixture, separated by commas; "": as [data] says
   int64_t least = 0;     // steps at least
   double until = 0;      // share of answers right over the last 25 steps; 0: by `most` alone
   double most = 1;       // share of the run after which the stage ends anyway
@@ -17,6 +18,7 @@ struct StageConfig {
     field("length", length, "tokens a row");
     field("repeats", repeats, "most often that a segment of filler counts as written");
     field("segment", segment, "segment of the model's memory during the stage; 0: its own");
+    field("shares", shares, "of the rows, by the sources of the mixture: [1, 0, 2]; nothing: as [data] source says");
     field("least", least, "steps at least");
     field("until", until, "share of answers right over the last 25 steps that ends the stage; 0: it ends by `most` alone");
     field("most", most, "share of the run after which the stage ends anyway");
@@ -25,6 +27,8 @@ struct StageConfig {
 
 /// Throws on values that make no sense.
 void check(const StageConfig& stage);
+/// The shares as numbers.
+std::vector<double> shares_of(const StageConfig& stage);
 
 class Curriculum {
  public:

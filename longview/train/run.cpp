@@ -42,8 +42,12 @@ class Run {
 
   /// Throws where the ranks cannot share what is to come.
   void check() const {
-    for (const auto& stage : curriculum_.stages())
+    for (const auto& stage : curriculum_.stages()) {
       trainer_.check_shape(rows(c, stage.length), stage.length, stage.segment > 0 ? stage.segment : trainer_.segment());
+      const auto shares = static_cast<int64_t>(shares_of(stage).size());
+      LV_CHECK(shares == 0 || shares == source_.parts(), "[stage] shares '{}' are of {} sources; [data] source has {}",
+               stage.shares, shares, source_.parts());
+    }
     if (c.validate_every == 0 || hooks_.validation == nullptr) return;
     const BatchShape shape = validation_shape();
     trainer_.check_shape(shape.rows, shape.length, shape.segment);
@@ -67,7 +71,8 @@ class Run {
     const bool is_short_one = is_short(trainer_.done() + 1);
     const int64_t length = is_short_one ? curriculum_.first().length : stage.length;
     if (stage.segment > 0 && stage.segment != trainer_.segment()) trainer_.set_segment(stage.segment);
-    const BatchShape shape{rows(c, length), length, trainer_.segment(), is_short_one ? 1.0 : static_cast<double>(stage.repeats)};
+    const BatchShape shape{rows(c, length), length, trainer_.segment(), is_short_one ? 1.0 : static_cast<double>(stage.repeats),
+                           shares_of(stage)};
     const StepResult result = trainer_.step([&] { return source_.next(shape); });
     if (!result.bad.empty())
       fail("[train] step {}: {} is not finite, the first that went bad; {}", trainer_.done() + 1, result.bad, last_good());

@@ -177,6 +177,14 @@ TEST_F(Sources, MixturesKeepTheirWeights) {
     EXPECT_NEAR(batch.share.sum().item<double>(), 1, 1e-5) << "one loss for all text";
   }
   EXPECT_EQ(source("text:path=@a + passkey")->kinds().size(), 9u);
+  BatchShape only_b{3, 64};
+  only_b.shares = {0, 2, 0};
+  for (int step = 0; step < 5; ++step) EXPECT_TRUE(made->next(only_b).ids.eq('b').all().item<bool>());
+  EXPECT_GT(made->next({100, 64}).ids.eq('a').sum().item<int64_t>(), 50 * 64);
+  only_b.shares = {1, 1};
+  EXPECT_THROW(made->next(only_b), Error);
+  EXPECT_EQ(made->parts(), 3);
+  EXPECT_EQ(source("text:path=@a + text:path=@b | pose:target=100")->parts(), 2);
 }
 
 TEST_F(Sources, PositionsAreThoseOfALongText) {

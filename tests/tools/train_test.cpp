@@ -81,6 +81,17 @@ TEST_F(ProgramTrain, AdaptersGoIntoTheModel) {
   EXPECT_NE(run({"convert", base, at("none"), "--adapter", base, "-q"}).err.find("adapter_config.json"), std::string::npos);
 }
 
+TEST_F(ProgramTrain, AStageMayHaveSharesOfItsOwn) {
+  const Ended ended =
+      run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--set", "data.source=0.5*text:path=" + book + " + 0.5*copy",
+           "--set", "stage.0.shares=0,1", "--set", "stage.1.shares=1,0"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  for (const auto& record : records(at("out"))) {
+    EXPECT_EQ(record["accuracy"].contains("copied"), record["stage"] == 0) << record;
+    EXPECT_EQ(record["accuracy"].contains("text"), record["stage"] == 1) << record;
+  }
+}
+
 TEST_F(ProgramTrain, SaysWhatIsWrong) {
   const auto error = [&](const Words& words) {
     const Ended ended = run(Words{"train"} + words + Words{"-q"});
@@ -92,6 +103,9 @@ TEST_F(ProgramTrain, SaysWhatIsWrong) {
   EXPECT_NE(error({config(), "-o", out, "--set", "train.stepps=3"}).find("steps"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "data.source=text:path=/nowhere"}).find("/nowhere"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "train.optimizer=adam"}).find("adamw"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=1,2"}).find("of 2 sources"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=1,-2"}).find("negative"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=0"}).find("above 0"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--resume"}).find("no training"), std::string::npos);
   ASSERT_EQ(run({"train", config(), "-o", out, "-t", "1", "-q", "--set", "train.steps=2"}).status, 0);
   EXPECT_NE(error({config(), "-o", out}).find("--resume"), std::string::npos);
