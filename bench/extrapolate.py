@@ -31,7 +31,7 @@ for key, title, scale, digits in [("repeated", "Accuracy, repeated text", 100, 2
                                   ("non_repeated_nll", "Loss, text that goes on (nats a token)", 1, 3)]:
     print(f"## {title}\n\n| trained | read with | inside | " + " | ".join(f"{x:,}" for x in lengths) + " |")
     print("|---|---|---|" + "---|" * len(lengths))
-    mean = {who: sum(r[key] for r in rows) / len(rows) for *who, n in cells if n == lengths[-1] for who, rows in [(tuple(who), cells[(*who, n)])]}
+    mean = {(m, l): sum(r[key] for r in rows) / len(rows) for (m, l, n), rows in cells.items() if n == lengths[-1]}
     order = sorted(mean, key=mean.get, reverse=scale == 100)
     for model, label in order:
         row = [cells.get((model, label, x), []) for x in lengths]

@@ -27,6 +27,11 @@ class Random {
   }
   /// [from, to], both included.
   int64_t between(int64_t from, int64_t to) { return from + below(to - from + 1); }
+  /// One of a list that is not empty, each equally often.
+  template <class List>
+  const auto& one_of(const List& list) {
+    return list[static_cast<size_t>(below(static_cast<int64_t>(list.size())))];
+  }
   bool chance(double probability) { return uniform() < probability; }
   /// The stream of that number below this one, whatever was drawn from this one.
   Random fork(uint64_t number) const {

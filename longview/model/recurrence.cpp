@@ -25,7 +25,7 @@ Forward Transformer::recurrent(const Segment& segment, const Method& method, Mod
   Tensor memory = kept.contains(kMemory) ? kept.at(kMemory) : r.first.to(device_).expand({B, m, -1});  // [B,m,E]
   kept.erase(kMemory);
   const Tensor x = embedded(segment.ids);  // [B,T,E]
-  const at::ScalarType type = kernels::type_of(config_.tied_head ? embedding_ : head_).value_or(at::kFloat);
+  const at::ScalarType type = kernels::type_of(head()).value_or(at::kFloat);
   std::vector<Tensor> hidden;
   for (int64_t done = 0; done < T;) {
     const int64_t at = segment.first + done, offset = at % N, count = std::min(T - done, N - offset);

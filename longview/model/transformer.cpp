@@ -209,7 +209,7 @@ Tensor Transformer::embedded(const Tensor& ids) const {
 }
 
 Tensor Transformer::normed(const Tensor& x) const {
-  return kernels::rms_norm(x, norm_, config_.norm_epsilon, kernels::type_of(config_.tied_head ? embedding_ : head_));
+  return kernels::rms_norm(x, norm_, config_.norm_epsilon, kernels::type_of(head()));
 }
 
 Tensor Transformer::through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state,
@@ -260,10 +260,8 @@ std::vector<Forward> Transformer::forward(std::span<const Segment> segments, con
   return out;
 }
 
-Tensor Transformer::logits(const Tensor& hidden, Tensor& memory) const {
-  return kernels::linear(hidden, config_.tied_head ? embedding_ : head_, memory);
-}
+Tensor Transformer::logits(const Tensor& hidden, Tensor& memory) const { return kernels::linear(hidden, head(), memory); }
 
-Tensor Transformer::logits(const Tensor& hidden) const { return kernels::linear(hidden, config_.tied_head ? embedding_ : head_); }
+Tensor Transformer::logits(const Tensor& hidden) const { return kernels::linear(hidden, head()); }
 
 }  // namespace longview

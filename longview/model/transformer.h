@@ -51,6 +51,8 @@ class Transformer {
   void prepare(const Segment& segment, ModelState& state) const;
   /// ids [B,T] -> [B,T,E]
   Tensor embedded(const Tensor& ids) const;
+  /// [V,E]: its own, or the embedding's.
+  const kernels::Weight& head() const { return config_.tied_head ? embedding_ : head_; }
   /// The last norm: x [B,T,E] -> [B,T,E] in the type of the head.
   Tensor normed(const Tensor& x) const;
   /// x [B,T,E] through all layers, before the last norm; moves the state on.

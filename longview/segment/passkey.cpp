@@ -143,12 +143,14 @@ class Passkey final : public NumberedSource {
     while (static_cast<int64_t>(out.size()) < count) {
       const Blanks blanks{thing, is_named ? random_name(random) : "", random_key(config_.keys, random)};
       if (!taken.insert(blanks.name).second) continue;
-      out.push_back({blanks, worded(words_.statement(random), blanks, *tokenizer_)});
+      out.push_back({blanks, worded(random.one_of(words_.statements), blanks, *tokenizer_)});
     }
     return out;
   }
 
-  Wording question(const Blanks& blanks, Random& random) const { return worded(words_.question(random), blanks, *tokenizer_); }
+  Wording question(const Blanks& blanks, Random& random) const {
+    return worded(random.one_of(words_.questions), blanks, *tokenizer_);
+  }
 
   /// Needles and questions in their order, each question behind the needle it asks for; one with a name is asked for once, since an
   /// answer says the key again.
@@ -181,7 +183,7 @@ class Passkey final : public NumberedSource {
 
   PasskeyConfig config_;
   std::shared_ptr<const Tokenizer> tokenizer_;
-  Grammar words_;
+  const Grammar& words_;
   Crops crops_;
   std::vector<Id> introduction_, sentences_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "longview/base/check.h"
 #include "longview/base/names.h"
@@ -99,44 +100,37 @@ void put(std::string& text, std::string_view blank, std::string_view with) {
 
 }  // namespace
 
-Grammar grammar(std::string_view name) {
-  if (name == "one")
-    return {{"pass key"},
-            {" The {thing}{of} is {key}. Remember it. {key} is the {thing}{of}. "},
-            {" What is the {thing}{of}? The {thing}{of} is {key}."},
-            0};
-  if (name == "many")
-    return {product(texts(kAdjectives), " ", kNouns), product(product(texts(kLeads), "", kStatements), "", kEndings),
-            product(texts(kAsked), "", kAnswers), 0.3};
-  if (name == "heldout") return {texts(kHeldOutThings), texts(kHeldOutStatements), texts(kHeldOutQuestions), 0};
-  if (name == "table") return {{""}, {"\n{name} = {key};"}, {"\n{name} = {key};"}, 0};
+const Grammar& grammar(std::string_view name) {
+  static const std::map<std::string, Grammar, std::less<>> all{
+      {"one",
+       {{"pass key"},
+        {" The {thing}{of} is {key}. Remember it. {key} is the {thing}{of}. "},
+        {" What is the {thing}{of}? The {thing}{of} is {key}."}}},
+      {"many",
+       {product(texts(kAdjectives), " ", kNouns), product(product(texts(kLeads), "", kStatements), "", kEndings),
+        product(texts(kAsked), "", kAnswers), 0.3}},
+      {"heldout", {texts(kHeldOutThings), texts(kHeldOutStatements), texts(kHeldOutQuestions)}},
+      {"table", {{""}, {"\n{name} = {key};"}, {"\n{name} = {key};"}}}};
+  if (const auto found = all.find(name); found != all.end()) return found->second;
   const std::vector<std::string> known = {"one", "many", "heldout", "table"};
   throw Error("[passkey] " + unknown_name("wordings", name, known));
 }
 
 std::string Grammar::thing(Random& random) const {
-  const auto some = [&](std::string_view letters) {
-    return letters[static_cast<size_t>(random.below(static_cast<int64_t>(letters.size())))];
-  };
-  if (!random.chance(invented)) return things[static_cast<size_t>(random.below(static_cast<int64_t>(things.size())))];
+  constexpr std::string_view first = "bcdfghjklmnprstvw", middle = "aeiou", last = "lnrst";
+  if (!random.chance(invented)) return random.one_of(things);
   std::string out;
   for (int64_t word = 0, words = random.between(1, 2); word < words; ++word) {
     if (word > 0) out += ' ';
     for (int64_t syllable = 0, syllables = random.between(2, 3); syllable < syllables; ++syllable)
-      out += {some("bcdfghjklmnprstvw"), some("aeiou"), some("lnrst")};
+      out += {random.one_of(first), random.one_of(middle), random.one_of(last)};
   }
   return out;
-}
-std::string Grammar::statement(Random& random) const {
-  return statements[static_cast<size_t>(random.below(static_cast<int64_t>(statements.size())))];
-}
-std::string Grammar::question(Random& random) const {
-  return questions[static_cast<size_t>(random.below(static_cast<int64_t>(questions.size())))];
 }
 
 std::string random_key(std::string_view kind, Random& random) {
   const std::vector<std::string> kinds = {"digits", "words", "codes"};
-  if (kind == "mixed") return random_key(kinds[static_cast<size_t>(random.below(3))], random);
+  if (kind == "mixed") return random_key(random.one_of(kinds), random);
   std::string out;
   if (kind == "digits") {
     for (int i = 0; i < 5; ++i) out += static_cast<char>('0' + random.below(10));

@@ -15,15 +15,14 @@ struct Grammar {
   std::vector<std::string> things, statements, questions;
   double invented = 0;  // share of things that are words nobody has heard
   int64_t wordings() const { return static_cast<int64_t>(things.size() * statements.size() * questions.size()); }
+  /// One of the things, or one that is invented.
   std::string thing(Random& random) const;
-  std::string statement(Random& random) const;
-  std::string question(Random& random) const;
 };
 
 /// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 252 things (and as many as one can invent), 864 statements and 96
 /// questions; "heldout": things, statements and questions that "many" has none of; "table": NAME = KEY; in statement and question.
 /// Throws on another name.
-Grammar grammar(std::string_view name);
+const Grammar& grammar(std::string_view name);
 
 /// A key nobody can guess: "digits" 71349, "words" amber falcon reed, "codes" K7Q-2MX; "mixed": one of them.
 std::string random_key(std::string_view kind, Random& random);
