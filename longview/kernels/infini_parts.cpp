@@ -96,14 +96,15 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
     return y.reshape({B, count, G, R, N, D}).transpose(1, 2);
   };  // [B,G,count,R,N,D]
   if (O > 0) {
+    // Segments of what is written begin `overlap` tokens before the text's, with just what the text's segments see besides their own.
     const auto attend = [&](int64_t first, int64_t count, int64_t before) {  // segments, and tokens before each that it sees
-      const auto view = [&](const Tensor& y) {
-        const int64_t from = first * N + O - before;
-        return y.narrow(2, from, count * N + before).unfold(2, before + N, N).permute({0, 2, 1, 4, 3});  // [B,count,G,before+N,D]
+      const auto view = [&](const Tensor& y, const Tensor& written) {        // [B,count,G,before+N,D]
+        const Tensor own = y.narrow(2, O + first * N, count * N).view({B, G, count, N, D}).transpose(1, 2);
+        return before == 0 ? own : at::cat({written.narrow(2, first, count).narrow(3, 0, before).transpose(1, 2), own}, 3);
       };
       const Tensor rows = as_rows(rotate_with_gradient(q.narrow(1, first, count), places(O, N)));
-      const Tensor seen = keys(rotate_with_gradient(view(cut.keys), places(O - before, before + N)));
-      return back(attend_view(rows, seen, keys(view(cut.values))), count);
+      const Tensor seen = keys(rotate_with_gradient(view(cut.keys, cut.k), places(O - before, before + N)));
+      return back(attend_view(rows, seen, keys(view(cut.values, cut.v))), count);
     };
     if (x.k_before.defined()) return attend(0, S, O);
     const Tensor begin = attend(0, 1, 0);  // nothing stands before a text
