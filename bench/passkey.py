@@ -11,7 +11,7 @@ from pathlib import Path
 def wilson(found, asked, z=1.96):
     p, n = found / asked, asked
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    return max(0, middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
 
 parts = defaultdict(lambda: defaultdict(lambda: [0, 0, 0.0]))  # part -> (length, depth) -> found, asked, tokens right of one
