@@ -1,4 +1,4 @@
-// AdamW, Adafactor and Tiger, each a few operations on flat tensors.
+// AdamW, Adafactor, Muon and Tiger, each a few operations on flat tensors.
 #include "longview/train/optimizer.h"
 
 #include <array>
@@ -27,11 +27,14 @@ struct AdamW final : Optimizer {
   explicit AdamW(AdamWConfig config) : c(config) {}
   void step(ParameterGroup& group, const Tensor& gradient, double rate, int64_t step) override {
     Tensor &m = kept(*this, group, "m", group.master), &v = kept(*this, group, "v", group.master);  // [P]
+    change(group.master, gradient, m, v, group.decay, rate, step);
+  }
+  void change(Tensor values, const Tensor& gradient, Tensor& m, Tensor& v, double decay, double rate, int64_t step) const {
     m.lerp_(gradient, 1 - c.beta1);
     v.mul_(c.beta2).addcmul_(gradient, gradient, 1 - c.beta2);
     const double first = 1 - std::pow(c.beta1, step), second = 1 - std::pow(c.beta2, step);
-    if (group.decay > 0) group.master.mul_(1 - rate * group.decay);
-    group.master.addcdiv_(m, v.sqrt().mul_(1 / std::sqrt(second)).add_(c.epsilon), -rate / first);
+    if (decay > 0) values.mul_(1 - rate * decay);
+    values.addcdiv_(m, v.sqrt().mul_(1 / std::sqrt(second)).add_(c.epsilon), -rate / first);
   }
   bool is_elementwise() const override { return true; }
   AdamWConfig c;
@@ -97,6 +100,79 @@ struct Tiger final : Optimizer {
   TigerConfig c;
 };
 
+struct MuonConfig : AdamWConfig {
+  double momentum = 0.95;
+  int64_t iterations = 5;
+  void fields(auto&& field) {
+    field("momentum", momentum, "decay of the mean of a matrix's gradients");
+    field("iterations", iterations, "of Newton and Schulz");
+    AdamWConfig::fields(field);
+  }
+};
+
+/// X [n,r,c] with all its singular values near 1 (0.7 to 1.2), in the type of its products.
+Tensor orthogonal(Tensor x, int64_t iterations) {
+  const bool is_tall = x.size(1) > x.size(2);
+  if (is_tall) x = x.transpose(1, 2);
+  x = x / x.norm(2, {1, 2}, true).clamp_min(1e-12);
+  if (x.is_cuda()) x = x.to(at::kBFloat16);
+  for (int64_t n = 0; n < iterations; ++n) {
+    const Tensor a = x.bmm(x.transpose(1, 2));                                // [n,r,r]
+    x = at::baddbmm(x, at::baddbmm(a, a, a, -4.7750, 2.0315), x, 3.4445, 1);  // 3.4445 X + (-4.775 A + 2.0315 A^2) X
+  }
+  return is_tall ? x.transpose(1, 2) : x;
+}
+
+// Muon (kellerjordan.github.io/posts/muon; arXiv:2502.16982, whose scale makes AdamW's rate and decay fit): a matrix between layers is
+// changed by its mean gradient made orthogonal, so that all its directions learn alike; embeddings, the head and vectors by AdamW.
+//   m = b m + (1-b) g,  U V^T of  (1-b) g + b m,  w -= rate (0.2 sqrt(max(r, c)) U V^T + decay w)
+struct Muon final : Optimizer {
+  explicit Muon(MuonConfig config) : c(config), rest(config) {}
+  void step(ParameterGroup& group, const Tensor& gradient, double rate, int64_t step) override {
+    std::map<std::vector<int64_t>, std::vector<const ParameterGroup::Slice*>> shapes;
+    for (const auto& slice : group.slices) {
+      if (is_between_layers(slice)) {
+        shapes[slice.shape].push_back(&slice);
+        continue;
+      }
+      const Tensor own = gradient.narrow(0, slice.first, slice.count);
+      rest.change(group.master.narrow(0, slice.first, slice.count), own, kept(slice.name + ".m", own), kept(slice.name + ".v", own),
+                  group.decay, rate, step);
+    }
+    for (const auto& [shape, slices] : shapes) change(group, gradient, shape, slices, rate);
+  }
+
+ private:
+  static bool is_between_layers(const ParameterGroup::Slice& slice) {
+    return slice.shape.size() == 2 && slice.name.find("embed") == std::string::npos &&
+           slice.name.find("lm_head") == std::string::npos;
+  }
+  Tensor& kept(const std::string& name, const Tensor& like) {
+    Tensor& out = state[name];
+    if (!out.defined()) out = at::zeros_like(like);
+    return out;
+  }
+  /// Matrices of one shape together.
+  void change(ParameterGroup& group, const Tensor& gradient, const std::vector<int64_t>& shape,
+              const std::vector<const ParameterGroup::Slice*>& slices, double rate) {
+    std::vector<Tensor> own;
+    for (const auto* slice : slices) own.push_back(gradient.narrow(0, slice->first, slice->count).view(shape));
+    const Tensor g = at::stack(own);                                                 // [n,r,c]
+    Tensor& m = kept(fmt::format("{}.{}x{}.m", group.name, shape[0], shape[1]), g);  // [n,r,c]
+    m.lerp_(g, 1 - c.momentum);
+    const Tensor update = orthogonal(g.lerp(m, c.momentum), c.iterations).to(g.scalar_type());  // [n,r,c]
+    const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(shape[0], shape[1])));
+    for (size_t n = 0; n < slices.size(); ++n) {
+      Tensor values = group.master.narrow(0, slices[n]->first, slices[n]->count).view(shape);
+      if (group.decay > 0) values.mul_(1 - rate * group.decay);
+      values.sub_(update[static_cast<int64_t>(n)], rate * scale);
+    }
+  }
+
+  MuonConfig c;
+  AdamW rest;
+};
+
 template <class Method, class Config>
 std::unique_ptr<Optimizer> make(const Setting& setting) {
   return std::make_unique<Method>(with_values(Config{}, setting));
@@ -106,6 +182,7 @@ std::unique_ptr<Optimizer> make(const Setting& setting) {
 constexpr std::array kOptimizers{
     OptimizerEntry{"adafactor", "arXiv:1804.04235", "row and column means of the squares in place of all of them", "", make<Adafactor, AdafactorConfig>},
     OptimizerEntry{"adamw", "arXiv:1711.05101", "Adam with weight decay apart from the gradient", "", make<AdamW, AdamWConfig>},
+    OptimizerEntry{"muon", "arXiv:2502.16982", "the mean gradient of a matrix made orthogonal; AdamW for embeddings, the head and vectors", "", make<Muon, MuonConfig>},
     OptimizerEntry{"tiger", "kexue.fm/archives/9512", "the sign of a mean of gradients, as a share of what it changes; half the memory", "", make<Tiger, TigerConfig>},
 };
 // clang-format on

@@ -30,7 +30,7 @@ struct TrainerConfig {
     field("clip", clip, "largest l2 norm of the gradient; 0: any");
     field("accumulate", accumulate, "batches a step");
     field("recompute", recompute, "compute a layer again on the way back and keep less");
-    field("optimizer", optimizer, "adamw, adafactor or tiger, with settings: adamw:beta2=0.99");
+    field("optimizer", optimizer, "adamw, adafactor, muon or tiger, with settings: adamw:beta2=0.99");
     field("decay", decay, "weight decay of the matrices");
     field("gate_rate", gate_rate, "learning rate of the memory's gates over that of the rest");
     field("precision", precision, "of products: f32 or bf16; auto: bf16 on a GPU");
