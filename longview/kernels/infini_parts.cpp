@@ -40,6 +40,13 @@ Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays) {
   return at::stack(out, 2);
 }
 
+Tensor written_late(const InfiniOperands& x, int64_t late) {
+  const int64_t B = x.q.size(0), T = x.q.size(2);
+  const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
+  const Tensor own = x.weight.defined() ? x.weight.to(wide) : at::ones({B, T}, wide);  // [B,T]
+  return at::cat({at::zeros({B, late}, wide), own}, 1).narrow(1, 0, T).contiguous();   // nothing stands before the text
+}
+
 Segments cut(const InfiniOperands& x, const InfiniRules& rules) {
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1);
   const int64_t N = rules.segment, O = rules.overlap, S = (T + N - 1) / N;
@@ -59,9 +66,7 @@ Segments cut(const InfiniOperands& x, const InfiniRules& rules) {
     if (x.weight.defined()) out.weight = x.weight.narrow(1, 0, T);
     return out;
   }
-  const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  const Tensor own = x.weight.defined() ? x.weight.to(wide) : at::ones({B, T}, wide);    // [B,T]
-  out.weight = at::cat({at::zeros({B, O}, wide), own}, 1).narrow(1, 0, T).contiguous();  // nothing stands before the text
+  out.weight = written_late(x, O);
   return out;
 }
 

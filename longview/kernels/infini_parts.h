@@ -5,7 +5,7 @@
 
 namespace longview::kernels {
 
-struct MemoryLaunches;
+struct CudaLaunches;
 
 /// x with zeros (or `value`) after its last index of `dim`, `size` in all.
 Tensor padded(const Tensor& x, int64_t dim, int64_t size, double value = 0);
@@ -24,6 +24,8 @@ struct Segments {
   Tensor weight;        // [B,T] of the tokens that are written; undefined: once
   Tensor keys, values;  // [B,G,O+S*N,D] in view; those of the segments where nothing overlaps
 };
+/// How often each of the tokens is written that come `late` before the text's, [B,T].
+Tensor written_late(const InfiniOperands& x, int64_t late);
 Segments cut(const InfiniOperands& x, const InfiniRules& rules);
 
 /// Softmax over each segment's view -> [B,G,S,R,N,D].
@@ -33,7 +35,7 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
 Tensor joined(const Tensor& x, int64_t T);
 
 /// What infini_cuda does, by kernels that may be compiled for another device (a test's), and why it cannot; without one: "".
-InfiniResult infini_fused(const InfiniOperands& x, const InfiniRules& rules, const MemoryLaunches& kernels);
+InfiniResult infini_fused(const InfiniOperands& x, const InfiniRules& rules, const CudaLaunches& kernels);
 std::string infini_fused_refusal(const InfiniOperands& x, const InfiniRules& rules);
 
 }  // namespace longview::kernels

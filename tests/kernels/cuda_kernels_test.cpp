@@ -93,10 +93,11 @@ TEST(CudaKernels, CrossEntropyAndItsGradients) {
 }
 
 TEST(CudaKernels, InfiniAttentionAndItsGradients) {
+  static const CudaLaunches launches{kCudaVersion, memory_launches(), row_launches()};
   testing::expect_fused_is_right(
       [](const InfiniOperands& x, const InfiniRules& rules) {
         EXPECT_EQ(infini_fused_refusal(x, rules), "");
-        return infini_fused(x, rules, memory_launches());
+        return infini_fused(x, rules, launches);
       },
       at::kCPU);
 }

@@ -21,6 +21,15 @@ inline std::vector<InfiniCase> fused_infini_cases() {
   out.push_back({.name = "gate at 1", .T = 96, .D = 16, .N = 32, .gate = 1});
   out.push_back({.name = "empty memory scales", .T = 96, .D = 16, .N = 32, .empty = kernels::EmptyMemory::scale});
   out.push_back({.name = "overlap", .T = 96, .D = 16, .N = 32, .overlap = 20});
+  out.push_back({.name = "overlap of a whole segment",
+                 .T = 96,
+                 .H = 3,
+                 .G = 1,
+                 .D = 16,
+                 .N = 24,
+                 .packing = Packing::weighted,
+                 .overlap = 24});
+  out.push_back({.name = "overlap and one segment", .T = 32, .D = 16, .N = 32, .overlap = 8});
   out.push_back({.name = "overlap continued",
                  .T = 96,
                  .H = 2,

@@ -21,6 +21,10 @@ struct MutableRows {
 };
 struct MemorySizes {
   int64_t B, G, S, R, N, D;  // texts, key heads, segments, query heads that share one, tokens, width: 16, 32, 64 or 128
+  int64_t late = 0;          // what is written after segment s are the tokens from s N - late on; before the text there are none
+};
+struct ViewSizes {
+  int64_t B, G, S, N, O, M;  // texts, heads, segments, tokens of each and before it (0 to N), pairs of a row: a multiple of 4
 };
 
 /// Of Infini-attention's memory with the linear rule and sigma = elu + 1. M [B,G,S+1,D,D] and z [B,G,S+1,D] in f32 are before each segment
@@ -65,6 +69,11 @@ struct RowLaunches {
   void (*rotate)(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t beside, int64_t per, int64_t M,
                  bool is_back, void* stream);
 
+  /// What segments see: x [B,G,S N,2M] -> out [B,S (N + O) - O,G,2M] in bf16, each segment's tokens behind the O before it (the first has
+  /// none), rotated by their place in that view, cos and sin [O + N,M], the first segment's from O on; null: as they are. And the gradient of x.
+  void (*view)(Rows x, const float* cos, const float* sin, void* out, ViewSizes n, void* stream);
+  void (*view_backward)(const void* dy, const float* cos, const float* sin, MutableRows d_x, ViewSizes n, void* stream);
+
   /// nll = log sum e^logits - logits[target] [rows], right: whether the target is the likeliest [rows]; where gradients are asked for, the
   /// logits [rows,V] in bf16 become share (softmax - one at the target).
   void (*cross_entropy)(void* logits, const int64_t* target, const float* share, float* nll, bool* right, int64_t rows, int64_t V,
@@ -80,7 +89,7 @@ struct CudaLaunches {
   RowLaunches rows;
 };
 
-constexpr int64_t kCudaVersion = 3;
+constexpr int64_t kCudaVersion = 4;
 
 }  // namespace longview::kernels
 

@@ -189,6 +189,14 @@ struct Here {
   __device__ int64_t slot(const MemorySizes& n) const { return (b * n.G + g) * (n.S + 1) + s; }
 };
 
+/// One of a segment's N tokens that are written: the text has it, and where.
+struct Written {
+  bool is_there;
+  int64_t token;  // from the segment's first on
+  __device__ Written(int i, const Here& here, const MemorySizes& n)
+      : is_there(here.s > 0 || i >= n.late), token(is_there ? i - n.late : 0) {}
+};
+
 /// One of a segment's R * N queries: of which head, and which token.
 struct Spot {
   int head, token;
@@ -215,8 +223,10 @@ __global__ void add_kernel(Rows k, Rows v, const float* weight, float* M, float*
     float times[T::kTurns];
     T::rows([&](int turn, int row, int column) {
       const int i = min(first + row, N - 1);
-      key[turn] = fetch(k.x, begin_k + i * k.at.token + column), value[turn] = fetch(v.x, begin_v + i * v.at.token + column);
-      times[turn] = first + row >= N ? 0 : weight == nullptr ? 1 : weight[begin_w + i];
+      const Written at(i, here, n);
+      key[turn] = fetch(k.x, begin_k + at.token * k.at.token + column);
+      value[turn] = fetch(v.x, begin_v + at.token * v.at.token + column);
+      times[turn] = first + row >= N || !at.is_there ? 0 : weight == nullptr ? 1 : weight[begin_w + i];
     });
     T::rows([&](int turn, int row, int column) {
       const float w = times[turn];
@@ -375,7 +385,9 @@ __global__ void add_backward_kernel(Rows k, Rows v, const float* weight, const f
     float times[T::kTurns];
     T::rows([&](int turn, int row, int column) {
       const int i = min(first + row, end - 1);
-      key[turn] = fetch(k.x, begin_k + i * k.at.token + column), value[turn] = fetch(v.x, begin_v + i * v.at.token + column);
+      const Written at(i, here, n);
+      key[turn] = fetch(k.x, begin_k + at.token * k.at.token + column);
+      value[turn] = fetch(v.x, begin_v + at.token * v.at.token + column);
       times[turn] = weight == nullptr ? 1 : weight[begin_w + i];
     });
     T::rows([&](int turn, int row, int column) {
@@ -392,7 +404,8 @@ __global__ void add_backward_kernel(Rows k, Rows v, const float* weight, const f
     T::rows([&](int turn, int row, int column) {
       const float w = times[turn];
       const Eight out = each(eight(own + row * T::kPitch + column), [=](float x) { return w * x; });
-      if (first + row < end) put_eight(d_v.x, begin_dv + (first + row) * d_v.at.token + column, out);
+      const Written at(first + row, here, n);
+      if (first + row < end && at.is_there) put_eight(d_v.x, begin_dv + at.token * d_v.at.token + column, out);
     });
     __syncwarp();
     T::put(own, of_k);
@@ -402,7 +415,8 @@ __global__ void add_backward_kernel(Rows k, Rows v, const float* weight, const f
       const Eight grad =
           each(eight(own + row * T::kPitch + column), eight(sums + column), [=](float a, float b) { return w * (a + b); });
       const Eight out = each(grad, eight(own_k + row * T::kPitch + column), [](float a, float x) { return a * slope(x); });
-      if (first + row < end) put_eight(d_k.x, begin_dk + (first + row) * d_k.at.token + column, out);
+      const Written at(first + row, here, n);
+      if (first + row < end && at.is_there) put_eight(d_k.x, begin_dk + at.token * d_k.at.token + column, out);
     });
     __syncwarp();
   }

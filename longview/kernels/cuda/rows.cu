@@ -78,15 +78,53 @@ __global__ void gate_backward_kernel(const void* dy, const void* gate, const voi
 }
 
 /// Four pairs a thread.
+/// Four pairs of a row.
+struct Pairs {
+  float4 first, second;
+};
+__device__ Pairs pairs(const void* x, int64_t at, int64_t M) { return {load(x, at), load(x, at + M)}; }
+__device__ Pairs turned(const Pairs& x, const float* cos, const float* sin, int64_t at, float sign) {
+  if (cos == nullptr) return x;
+  const float4 c = load(cos, at), s = each(load(sin, at), [=](float v) { return sign * v; });
+  const auto product = [](float p, float q) { return p * q; };
+  return {each(each(x.first, c, product), each(x.second, s, product), [](float p, float q) { return p - q; }),
+          each(each(x.second, c, product), each(x.first, s, product), [](float p, float q) { return p + q; })};
+}
+
 __global__ void rotate_kernel(const void* x, const float* cos, const float* sin, void* out, int64_t rows, int64_t beside,
                               int64_t per, int64_t M, float sign) {
   const int64_t i = 4 * first_thread(), row = i / M, m = i % M, place = row / beside % per;
   if (row >= rows) return;
-  const float4 a = load(x, row * 2 * M + m), b = load(x, row * 2 * M + M + m);
-  const float4 c = load(cos, place * M + m), s = each(load(sin, place * M + m), [=](float v) { return sign * v; });
-  const auto product = [](float p, float q) { return p * q; };
-  store(out, row * 2 * M + m, each(each(a, c, product), each(b, s, product), [](float p, float q) { return p - q; }));
-  store(out, row * 2 * M + M + m, each(each(b, c, product), each(a, s, product), [](float p, float q) { return p + q; }));
+  const Pairs y = turned(pairs(x, row * 2 * M + m, M), cos, sin, place * M + m, sign);
+  store(out, row * 2 * M + m, y.first), store(out, row * 2 * M + M + m, y.second);
+}
+
+__global__ void view_kernel(Rows x, const float* cos, const float* sin, void* out, ViewSizes n) {
+  const int64_t i = 4 * first_thread(), row = i / n.M, m = i % n.M, seen = n.S * (n.N + n.O) - n.O;
+  if (row >= n.B * seen * n.G) return;
+  const int64_t g = row % n.G, at = row / n.G % seen + n.O, b = row / n.G / seen;  // as if the first segment had O before it too
+  const int64_t s = at / (n.N + n.O), place = at % (n.N + n.O), token = place - n.O;
+  const int64_t from = b * x.at.batch + g * x.at.group + s * x.at.segment + token * x.at.token;
+  const Pairs y = turned(pairs(x.x, from + m, n.M), cos, sin, place * n.M + m, 1);
+  store(out, row * 2 * n.M + m, y.first), store(out, row * 2 * n.M + n.M + m, y.second);
+}
+
+__global__ void view_backward_kernel(const void* dy, const float* cos, const float* sin, MutableRows d_x, ViewSizes n) {
+  const int64_t i = 4 * first_thread(), row = i / n.M, m = i % n.M, seen = n.S * (n.N + n.O) - n.O;
+  if (row >= n.B * n.S * n.N * n.G) return;
+  const int64_t g = row % n.G, token = row / n.G % n.N, s = row / n.G / n.N % n.S, b = row / n.G / n.N / n.S;
+  const auto of_view = [&](int64_t segment, int64_t place) {
+    const int64_t from = ((b * seen + segment * (n.N + n.O) + place - n.O) * n.G + g) * 2 * n.M;
+    return turned(pairs(dy, from + m, n.M), cos, sin, place * n.M + m, -1);
+  };
+  Pairs sum = of_view(s, n.O + token);
+  if (s + 1 < n.S && token >= n.N - n.O) {  // the next segment sees it too
+    const Pairs more = of_view(s + 1, token - (n.N - n.O));
+    const auto both = [](float a, float b) { return a + b; };
+    sum = {each(sum.first, more.first, both), each(sum.second, more.second, both)};
+  }
+  const int64_t to = b * d_x.at.batch + g * d_x.at.group + s * d_x.at.segment + token * d_x.at.token;
+  store(d_x.x, to + m, sum.first), store(d_x.x, to + n.M + m, sum.second);
 }
 
 /// A likeliest class and what is needed for the sum of exponentials.
@@ -170,6 +208,13 @@ const RowLaunches& row_launches() {
          bool is_back, void* stream) {
         launch(rotate_kernel, blocks_of_threads(rows * M / 4), kThreads, stream, x, cos, sin, out, rows, beside, per, M,
                is_back ? -1.0F : 1.0F);
+      },
+      [](Rows x, const float* cos, const float* sin, void* out, ViewSizes n, void* stream) {
+        launch(view_kernel, blocks_of_threads(n.B * (n.S * (n.N + n.O) - n.O) * n.G * n.M / 4), kThreads, stream, x, cos, sin, out,
+               n);
+      },
+      [](const void* dy, const float* cos, const float* sin, MutableRows d_x, ViewSizes n, void* stream) {
+        launch(view_backward_kernel, blocks_of_threads(n.B * n.S * n.N * n.G * n.M / 4), kThreads, stream, dy, cos, sin, d_x, n);
       },
       [](void* logits, const int64_t* target, const float* share, float* nll, bool* right, int64_t rows, int64_t V,
          bool has_gradient, void* stream) {
