@@ -151,8 +151,10 @@ std::string method_label(const Method& method) {
 
 std::string method_text(const Method& method) {
   const std::string position = method.position->setting, attention = method.attention->setting;
-  return shown(position, make_position(parse_setting(position).name, method.position->rotary())->setting) + ", " +
-         shown(attention, make_attention(parse_setting(attention).name, method.position->rotary())->setting);
+  Rotary usual = method.position->rotary();
+  usual.values.clear();  // what was learned may not fit what is usual
+  return shown(position, make_position(parse_setting(position).name, usual)->setting) + ", " +
+         shown(attention, make_attention(parse_setting(attention).name, usual)->setting);
 }
 
 }  // namespace longview::tools

@@ -9,7 +9,7 @@ namespace {
 struct ReadCommand : SharedOptions {
   std::vector<std::string> books, methods;
   std::string save, state, buckets;
-  int64_t most = 0, chunk = 512, save_every = 0, memory_budget = 0;
+  int64_t most = 0, chunk = 512, period = 0, save_every = 0, memory_budget = 0;
   bool join = false;
 };
 
@@ -23,10 +23,10 @@ std::vector<Method> methods_of(const ReadCommand& command, const Transformer& mo
   return out;
 }
 
-std::string bucket_table(const std::vector<LossBucket>& buckets) {
+std::string bucket_table(const std::vector<LossBucket>& buckets, const char* title) {
   double most = 0;
   for (const auto& bucket : buckets) most = std::max(most, bucket.nll);
-  TextTable table{{{"position"}, {"tokens"}, {"loss"}, {"", TextTable::Align::left}}, {}};
+  TextTable table{{{title}, {"tokens"}, {"loss"}, {"", TextTable::Align::left}}, {}};
   for (const auto& bucket : buckets)
     table.rows.push_back({fmt::format("{} - {:>9}", with_commas(bucket.from), with_commas(bucket.to)), with_commas(bucket.tokens),
                           fmt::format("{:.3f}", bucket.nll), bar_text(bucket.nll, most, 24, locale_is_utf8())});
@@ -80,11 +80,13 @@ Reading read_one(const ReadCommand& command, const Opened& opened, const Method&
   Reading out = read_text(command, opened, method, text,
                           {.chunk = command.chunk,
                            .edges = parse_edges("read", command.buckets),
+                           .period = command.period,
                            .session = std::move(session),
                            .watch = watch_of(command, opened, method, text)});
   const ReadRun& run = out.run;
   const Json& json = out.json;
-  print(command, bucket_table(run.buckets));
+  print(command, bucket_table(run.buckets, "position"));
+  if (!run.offsets.empty()) print(command, bucket_table(run.offsets, "offset"));
   print(command,
         fmt::format("  {} nats a token, {} tokens/s, {} of state, {} resident at most ({} after a tenth, {} at the end){}\n",
                     json["nll"].is_null() ? "nothing was scored, no" : fmt::format("loss {:.4f}", json["nll"].get<double>()),
@@ -110,6 +112,7 @@ std::string summary(const std::vector<ReadRun>& runs, int64_t trained_length) {
 void check(const ReadCommand& command) {
   LV_CHECK(command.chunk >= 1, "[read] --chunk must be at least 1; got {}", command.chunk);
   LV_CHECK(command.most >= 0, "[read] --max-tokens must not be negative; got {}", command.most);
+  LV_CHECK(command.period >= 0, "[read] --period must not be negative; got {}", command.period);
   const bool is_asked = !command.position.empty() || !command.attention.empty() || command.context || command.keep ||
                         command.yarn_original || command.rope_base || command.rope_scale;
   LV_CHECK(command.methods.empty() || !is_asked, "[read] give either --method, or --rope-scaling and --attention");
@@ -200,6 +203,7 @@ void add_read(CLI::App& program) {
   add_count(*app, "--max-tokens", command->most, "read at most this many tokens of each text; 0: all");
   add_count(*app, "--chunk", command->chunk, "tokens read at once (512)");
   app->add_option("--buckets", command->buckets, "where the buckets of the loss begin: 0,4k,8k,16k")->type_name("N,N,...");
+  add_count(*app, "--period", command->period, "also the loss by offset in every N tokens, a memory's segment perhaps");
   app->add_option("--save", command->save, "keep the state in a file, for longview generate --state and read --state")
       ->type_name("FILE");
   add_count(*app, "--save-every", command->save_every, "save that often while reading, in tokens, so that a crash costs no more");

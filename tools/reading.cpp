@@ -26,6 +26,9 @@ Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& 
   for (const auto& bucket : result.buckets)
     buckets.push_back(
         {{"from", bucket.from}, {"to", bucket.to}, {"tokens", bucket.tokens}, {"nll", bucket.nll}, {"seconds", bucket.seconds}});
+  Json offsets = Json::array();
+  for (const auto& part : result.offsets)
+    offsets.push_back({{"from", part.from}, {"to", part.to}, {"tokens", part.tokens}, {"nll", part.nll}});
   return {{"book", book},
           {"model", config.name},
           {"trained_length", config.trained_length},
@@ -35,6 +38,7 @@ Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& 
           {"nll", is_scored ? Json(result.nll) : Json()},
           {"perplexity", is_scored ? Json(std::exp(result.nll)) : Json()},
           {"buckets", buckets},
+          {"offsets", offsets},
           {"tokens_per_second", run.tokens_per_second},
           {"seconds", run.seconds},
           {"state_bytes", run.state_bytes},
@@ -47,7 +51,7 @@ Json json_of(const ReadResult& result, const ReadRun& run, const ResidentTrace& 
 ReadRun run_of(const ReadResult& result, const Method& method, const Session& session) {
   ReadRun run;
   run.label = method_label(method);
-  run.buckets = result.buckets;
+  run.buckets = result.buckets, run.offsets = result.offsets;
   run.tokens = result.tokens;
   run.seconds = result.seconds;
   run.tokens_per_second = result.seconds > 0 ? static_cast<double>(result.tokens) / result.seconds : 0;
@@ -189,7 +193,7 @@ Reading read_text(const SharedOptions& options, const Opened& opened, const Meth
   Reading out;
   out.session = std::move(settings.session);
   Reader reader(*opened.model, method,
-                {settings.chunk, settings.edges,
+                {settings.chunk, settings.edges, settings.period,
                  [&](int64_t tokens, double nll) {
                    if (memory.tenth == 0 && tokens >= total / 10) memory.tenth = rss_bytes();
                    trace.see(out.session);

@@ -49,6 +49,7 @@ struct Reading {
 struct ReadSettings {
   int64_t chunk = 512;
   std::vector<int64_t> edges = {};
+  int64_t period = 0;  // of offsets; 0: none
   /// What was read of the text already: its beginning, or nothing. Throws where it is another text.
   Session session = {};
   /// After every segment; throws to end it.

@@ -15,7 +15,7 @@ struct RecurrentMemoryConfig {
   int64_t segment = 0, tokens = 0;
   void fields(auto&& field) {
     field("segment", segment, "tokens of a segment; 0: 2048, or what the memory leaves of a shorter trained length");
-    field("tokens", tokens, "vectors of the memory; 0: 16, or an eighth of a shorter trained length");
+    field("tokens", tokens, "vectors of the memory; 0: as many as were learned, else 16, or an eighth of a shorter trained length");
   }
 };
 
@@ -42,6 +42,8 @@ struct RecurrentMemory final : Attention {
 
 std::shared_ptr<const Attention> make_recurrent_memory(const Setting& setting, const Rotary& rotary) {
   auto c = with_values(RecurrentMemoryConfig{}, setting);
+  const auto learned = rotary.values.find(kTokens);
+  if (c.tokens == 0 && learned != rotary.values.end() && learned->second.dim() == 2) c.tokens = learned->second.size(0);
   if (c.tokens == 0) c.tokens = std::clamp<int64_t>(rotary.trained_length / 8, 1, 16);
   if (c.segment == 0) c.segment = std::clamp<int64_t>(rotary.trained_length - 2 * c.tokens, 1, 2048);
   LV_CHECK(c.segment >= 1 && c.tokens >= 1, "[recurrent_memory] segment and tokens must be at least 1; got {} and {}", c.segment,
@@ -52,7 +54,6 @@ std::shared_ptr<const Attention> make_recurrent_memory(const Setting& setting, c
   auto method = std::make_shared<RecurrentMemory>(c);
   method->setting = setting_text("recurrent_memory", field_texts(c));
   method->initial = at::randn({c.tokens, rotary.width}, at::make_generator<at::CPUGeneratorImpl>(1), at::kFloat) * 0.05;  // [m,E]
-  const auto learned = rotary.values.find(kTokens);
   method->vectors = {c.segment, learned == rotary.values.end() ? method->initial : learned->second};
   Shapes("recurrent_memory")("the model's memory", method->vectors.first, "M E");
   LV_CHECK(method->vectors.first.size(0) == c.tokens && method->vectors.first.size(1) == rotary.width,

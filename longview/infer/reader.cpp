@@ -2,6 +2,7 @@
 #include "longview/infer/reader.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <limits>
 
@@ -10,7 +11,9 @@
 namespace longview {
 namespace {
 
-constexpr int64_t kLogitRows = 128;  // rows of logits that exist at once: 25 MB at a vocabulary of 49,152
+constexpr int64_t kLogitRows = 128;         // rows of logits that exist at once: 25 MB at a vocabulary of 49,152
+constexpr int64_t kDeviceLogitRows = 4096;  // and on a GPU, which few rows keep waiting
+constexpr int64_t kLeastOffsets = 8;        // tokens of the first bucket of offsets
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -40,6 +43,9 @@ Reader::Reader(const Transformer& model, const Method& method, ReadOptions optio
     const int64_t end = i + 1 < options_.edges.size() ? options_.edges[i + 1] : std::numeric_limits<int64_t>::max();
     result_.buckets.push_back({.from = options_.edges[i], .to = end});
   }
+  LV_CHECK(options_.period >= 0, "[read] the period must not be negative; got {}", options_.period);
+  for (int64_t from = 0; from < options_.period; from = std::max(kLeastOffsets, 2 * from))
+    result_.offsets.push_back({.from = from, .to = std::min(options_.period, std::max(kLeastOffsets, 2 * from))});
 }
 
 bool Reader::read(std::span<const Id> ids) {
@@ -68,8 +74,9 @@ void Reader::take(const Segment& segment) {
 double Reader::score(const Tensor& hidden, const Tensor& targets, int64_t first) {
   double total = 0;
   auto bucket = result_.buckets.begin();
-  for (int64_t row = 0; row < targets.size(0); row += kLogitRows) {
-    const int64_t count = std::min(kLogitRows, targets.size(0) - row);
+  const int64_t most = hidden.is_cpu() ? kLogitRows : kDeviceLogitRows;
+  for (int64_t row = 0; row < targets.size(0); row += most) {
+    const int64_t count = std::min(most, targets.size(0) - row);
     const Tensor losses =
         kernels::nll(model_.logits(hidden.narrow(0, row, count), logits_), targets.narrow(0, row, count));  // [rows]
     const auto* loss = losses.data_ptr<double>();
@@ -77,6 +84,11 @@ double Reader::score(const Tensor& hidden, const Tensor& targets, int64_t first)
       const int64_t position = first + row + t;
       while (bucket != result_.buckets.end() && position >= bucket->to) ++bucket;
       total += loss[t];
+      if (!result_.offsets.empty()) {
+        const auto offset = position % options_.period / kLeastOffsets;
+        auto& part = result_.offsets[static_cast<size_t>(std::bit_width(static_cast<uint64_t>(offset)))];
+        part.tokens += 1, part.nll += loss[t];
+      }
       if (bucket == result_.buckets.end() || position < bucket->from) continue;
       bucket->tokens += 1;
       bucket->nll += loss[t];  // a sum until finish()
@@ -95,6 +107,8 @@ ReadResult Reader::finish() {
     bucket.nll /= static_cast<double>(bucket.tokens);
     bucket.to = std::min(bucket.to, session_.state.seen());
   }
+  std::erase_if(out.offsets, [](const LossBucket& part) { return part.tokens == 0; });
+  for (auto& part : out.offsets) part.nll /= static_cast<double>(part.tokens);
   out.nll = out.predicted > 0 ? sum_ / static_cast<double>(out.predicted) : 0;
   return out;
 }

@@ -10,6 +10,7 @@ namespace longview {
 struct ReadOptions {
   int64_t chunk = 512;         // tokens a segment
   std::vector<int64_t> edges;  // bucket i is [edges[i], edges[i+1]), the last has no end; empty: default_edges
+  int64_t period = 0;          // tokens, a memory's segment perhaps, by whose offsets the losses are summed too; 0: they are not
   /// Called after every segment: tokens read so far and their mean loss in the last segment. false: stop reading.
   std::function<bool(int64_t tokens, double nll)> progress;
 };
@@ -19,6 +20,7 @@ struct ReadResult {
   int64_t predicted = 0;  // scored: the first token of a text has no prediction
   double nll = 0;         // mean, nats a predicted token
   std::vector<LossBucket> buckets;
+  std::vector<LossBucket> offsets;  // by position modulo the period: [0,8) [8,16) [16,32) [32,64) ...; seconds are not measured
   double seconds = 0;
   bool is_interrupted = false;
 };

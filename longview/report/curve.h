@@ -19,7 +19,7 @@ struct LossBucket {
 /// One method's reading of the text.
 struct ReadRun {
   std::string label;
-  std::vector<LossBucket> buckets;
+  std::vector<LossBucket> buckets, offsets{};  // by position; by offset in a period, where one was asked for
   int64_t tokens = 0;
   double seconds = 0, tokens_per_second = 0;
   int64_t state_bytes = 0, rss_peak_bytes = 0;

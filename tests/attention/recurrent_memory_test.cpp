@@ -129,6 +129,7 @@ TEST(RecurrentMemory, IsLearnedThroughAllSegmentsOfABatch) {
 TEST(RecurrentMemory, AnotherNumberOfVectorsIsRefused) {
   EXPECT_THROW(model().method("", "recurrent_memory:segment=10,tokens=4"), Error);
   EXPECT_NO_THROW(model().method("", "recurrent_memory:segment=20,tokens=3"));
+  EXPECT_EQ(model().method("", "recurrent_memory:segment=20").attention->setting, "recurrent_memory:segment=20,tokens=3");
   EXPECT_THROW(model().method("", "recurrent_memory:segment=300,tokens=3"), Error);
   EXPECT_THROW(model().method("", "recurrent_memory:segment=-3,tokens=3"), Error);
 }

@@ -1,6 +1,8 @@
 // The reader against a plain loop: one forward pass over the whole text and the loss of every token.
 #include "longview/infer/reader.h"
 
+#include <map>
+
 #include "longview/kernels/elementwise.h"
 #include "longview/kernels/loops.h"
 #include "tests/infer/tiny.h"
@@ -62,6 +64,27 @@ TEST_F(Reading, BucketsHoldTheLossesOfTheirPositions) {
       EXPECT_NEAR(result.buckets[n].nll, mean(from, to), kRounding) << "from " << from;
     }
     EXPECT_NEAR(result.nll, mean(1, kTokens), kRounding) << "the mean is of all tokens, in a bucket or not";
+  }
+}
+
+TEST_F(Reading, OffsetsHoldTheLossesOfTheirPlacesInEveryPeriod) {
+  for (const auto& [period, wanted] : std::map<int64_t, std::vector<std::pair<int64_t, int64_t>>>{
+           {5, {{0, 5}}},
+           {8, {{0, 8}}},
+           {40, {{0, 8}, {8, 16}, {16, 32}, {32, 40}}},
+           {1000, {{0, 8}, {8, 16}, {16, 32}, {32, 64}, {64, 128}, {128, 256}, {256, 512}}}}) {
+    const ReadResult result = read({.chunk = 50, .edges = {0}, .period = period, .progress = {}});
+    ASSERT_EQ(result.offsets.size(), wanted.size()) << period;
+    for (size_t n = 0; n < wanted.size(); ++n) {
+      const auto& part = result.offsets[n];
+      EXPECT_EQ(std::pair(part.from, part.to), wanted[n]);
+      double sum = 0;
+      int64_t tokens = 0;
+      for (int64_t t = 1; t < kTokens; ++t)
+        if (t % period >= part.from && t % period < part.to) sum += losses[t - 1].item<double>(), ++tokens;
+      EXPECT_EQ(part.tokens, tokens);
+      EXPECT_NEAR(part.nll, sum / static_cast<double>(tokens), kRounding) << period << " from " << part.from;
+    }
   }
 }
 

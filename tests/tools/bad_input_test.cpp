@@ -62,6 +62,7 @@ TEST_F(ProgramErrors, Numbers) {
   expect_error({"eval", "needle", book, "-m", llama, "--depths", "200"}, {"--depths must be from 0 to 100"});
   expect_error({"eval", "repeat", book, "-m", llama, "--lengths", "100", "--period", "100"}, {"--period must be less"});
   expect_error({"explain", "-m", llama, "--length", "-1"}, {"--length"});
+  expect_error(read + Words{"--period", "-8"}, {"--period"});
   expect_error(read + Words{"--buckets", "0,512,100"}, {"--buckets must begin at 0 or more and grow", "0,512,100"});
   expect_error(read + Words{"-t", "-2"}, {"--threads must be between", "-2"});
   const Words generate{"generate", "-m", stories, "-p", "a"};

@@ -39,6 +39,17 @@ TEST_F(ProgramTrain, LearnsAndItsModelReads) {
   EXPECT_LT(read.json()["nll"].get<double>(), std::log(256.0));
 }
 
+TEST_F(ProgramTrain, WhatWasLearnedInAnotherSizeIsReadAgain) {
+  for (const char* change : {"model.attention=recurrent_memory:segment=32,tokens=3",
+                             "model.attention=compressive:segment=32,rate=2,function=conv", "model.position=t5:buckets=8"}) {
+    const Ended ended = run({"train", config(), "-o", at("out"), "-t", "1", "-q", "--force", "--json", "-", "--set",
+                             "train.steps=2", "--set", "model.attention=full", "--set", change});
+    ASSERT_EQ(ended.status, 0) << ended.err;
+    const Ended read = run({"read", book, "-m", ended.json()["saved"].get<std::string>() + "/model", "--json", "-"});
+    EXPECT_EQ(read.status, 0) << change << ": " << read.err;
+  }
+}
+
 TEST_F(ProgramTrain, GoesOnToTheBit) {
   ASSERT_EQ(run({"train", config(), "-o", at("whole"), "-t", "1", "-q"}).status, 0);
   ASSERT_EQ(run({"train", config(), "-o", at("parts"), "-t", "1", "-q"}).status, 0);

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Language modelling with every memory: docs/results/language.md. Trains the same small model once for every memory and seed on the same
+# bytes, and reads texts that it has not seen, Infini's also with the memory off.
+#   bench/language.sh OUT TRAIN TEST...      then: bench/language.py OUT TEST...
+# What OUT has already is not done again.
+# TRAIN: files, folders or archives; TEST: texts.
+# LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; PRECISION: of reading on a GPU (f32 or bf16); JOBS: trainings at once; SEEDS;
+# SET: more --set values; ONLY: some of the models, separated by spaces; TOKENS: read of each text
+set -euo pipefail
+out=$1 train=$2
+shift 2
+program=${LONGVIEW:-build/longview}
+mkdir -p "$out"
+
+# name | its attention | methods that read it ("own": its own)
+models() {
+  cat <<'END'
+window|window:window=256|own
+window_512|window:window=512|own
+transformer_xl|transformer_xl:segment=256|own
+compressive|compressive:segment=256,compressed=256,rate=4|own
+memorizing|memorizing:segment=256,memory=8192,top=32|own
+recurrent_memory|recurrent_memory:segment=256,tokens=32|own
+infini|infini:segment=256|own infini:segment=256,memory=off
+infini_delta|infini:segment=256,rule=delta|own infini:segment=256,rule=delta,memory=off
+infini_overlap|infini:segment=256,overlap=256|own infini:segment=256,overlap=256,memory=off
+END
+}
+
+one() {
+  local name=$1 seed=$2 attention=$3 folder=$out/$1-$2 sets=() asked=() change method
+  shift 3
+  local methods=$1
+  shift
+  for change in ${SET:-}; do sets+=(--set "$change"); done
+  for method in $methods; do asked+=(--method "$method"); done
+  if ! ls -d "$folder"/checkpoint-*/model >"$folder.models" 2>"$folder.log"; then
+    "$program" train "$(dirname "$0")/../recipes/language.toml" -o "$folder" --force -q --device "${DEVICE:-auto}" \
+      --set "data.source=text:path=$train" --set run.seed="$seed" --set model.attention="$attention" "${sets[@]}" \
+      >"$folder.log" 2>&1 || { echo "$name, seed $seed: $(tail -n 1 "$folder.log")" >&2; return; }
+  fi
+  if [[ ! -s $folder.json ]]; then
+    "$program" read "$@" -m "$(ls -d "$folder"/checkpoint-*/model | tail -n 1)" -q --device "${DEVICE:-auto}" --precision "${PRECISION:-f32}" \
+      --chunk 8192 --max-tokens "${TOKENS:-128k}" --buckets 0,1k,2k,4k,8k,16k,32k,64k --period 256 "${asked[@]}" --json "$folder.part" \
+      >>"$folder.log" 2>&1 || { echo "$name, seed $seed: $(tail -n 1 "$folder.log")" >&2; return; }
+    mv "$folder.part" "$folder.json"
+  fi
+}
+
+for seed in ${SEEDS:-1}; do
+  while IFS='|' read -r name attention methods; do
+    [[ -z ${ONLY:-} || " $ONLY " == *" $name "* ]] || continue
+    while (($(jobs -rp | wc -l) >= ${JOBS:-1})); do wait -n; done
+    one "$name" "$seed" "$attention" "$methods" "$@" &
+  done < <(models)
+done
+wait
