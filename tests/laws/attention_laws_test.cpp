@@ -113,6 +113,11 @@ TEST_P(AttentionLaw, TheStateIsAsLargeAsDeclared) {
   EXPECT_EQ(run(*attention, position, x, pieces(T, 31)).state.bytes(), state.bytes()) << "however the text is cut";
 }
 
+bool has_bias(const Position& position) {
+  const Pieces& pieces = position.fused();
+  return pieces && std::any_of(pieces->begin(), pieces->end(), [](const Piece& piece) { return static_cast<bool>(piece.bias); });
+}
+
 TEST_P(AttentionLaw, RowsOfABatchAreIndependent) {
   Shape two = shape;
   two.B = 2;
@@ -121,7 +126,9 @@ TEST_P(AttentionLaw, RowsOfABatchAreIndependent) {
   const Tensor out = run(*attention, position, both, cuts).out;
   for (int64_t b = 0; b < 2; ++b) {
     const Qkv one{both.q.narrow(0, b, 1), both.k.narrow(0, b, 1), both.v.narrow(0, b, 1), both.gate};
-    EXPECT_TRUE(same_bits(out.narrow(0, b, 1), run(*attention, position, one, cuts).out)) << b;
+    const Tensor row = out.narrow(0, b, 1), alone = run(*attention, position, one, cuts).out;
+    // Scores with a bias are a library's products, whose rounding may go by where in memory a row lies.
+    EXPECT_TRUE(has_bias(*position) ? largest_difference(row, alone) < 1e-6 : same_bits(row, alone)) << b;
   }
 }
 

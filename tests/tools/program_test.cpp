@@ -39,7 +39,7 @@ std::set<std::string> documented(const std::string& command) {
 using ProgramPages = Program;
 
 TEST_F(ProgramPages, ReadSaysWhatItWrites) {
-  const Ended one = run({"read", book, "-m", llama, "--json", "-", "--save", at("s")});
+  const Ended one = run({"read", book, "-m", llama, "--json", "-", "--period", "64", "--save", at("s")});
   ASSERT_EQ(one.status, 0) << one.err;
   auto fields = fields_of(one.json());
   fields.insert("runs");
@@ -57,9 +57,11 @@ TEST_F(ProgramPages, ReadSaysWhatItWrites) {
   }
   EXPECT_EQ(scored, json["tokens"].get<int64_t>() - 1);
   EXPECT_NEAR(sum / static_cast<double>(scored), json["nll"].get<double>(), 1e-9);
+  EXPECT_EQ(json["offsets"].size(), 4U);  // 0 to 8, 16, 32 and 64
   EXPECT_NEAR(json["perplexity"].get<double>(), std::exp(json["nll"].get<double>()), 1e-6);
 
-  const Ended two = run({"read", book, "-m", llama, "--method", "full", "--method", "dynamic+full", "--json", at("two.json")});
+  const Ended two =
+      run({"read", book, "-m", llama, "--method", "full", "--method", "dynamic+full", "--period", "64", "--json", at("two.json")});
   ASSERT_EQ(two.status, 0) << two.err;
   EXPECT_NE(two.out.find("loss"), std::string::npos);
   const Json runs = parse_json(read_text(at("two.json")), "two.json");

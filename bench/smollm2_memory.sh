@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# A checkpoint given a memory: docs/results/smollm2-memory.md. Trains the memory of a model and, on the same texts, the model without one;
+# then reads books with both, with the memory off, and with the untouched model and the methods that need no training.
+#   bench/smollm2_memory.sh OUT MODEL TRAIN BOOK...      then: bench/extend.py OUT/*.json
+# What OUT has already is not done again.
+# LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; LENGTH: tokens of each book; SET: more --set values of
+# recipes/smollm2-memory.toml; MEMORY: the memory; WINDOW: what is trained without one
+set -euo pipefail
+out=$1 model=$2 train=$3
+shift 3
+program=${LONGVIEW:-build/longview} memory=${MEMORY:-infini:segment=1024,overlap=1024} window=${WINDOW:-window:window=2048}
+device=(--device "${DEVICE:-auto}") changes=()
+for change in ${SET:-}; do changes+=(--set "$change"); done
+mkdir -p "$out"
+
+trained() {  # NAME MODEL OPTION...: a folder OUT/NAME with the adapter of a training put into the model
+  local name=$1 from=$2 start=$SECONDS
+  shift 2
+  [[ ! -d $out/$name ]] || return 0
+  "$program" train "$(dirname "$0")/../recipes/smollm2-memory.toml" --from "$from" -o "$out/$name.training" --force -q "${device[@]}" \
+    --set "data.source=text:path=$train" --set run.save_every=0 "${changes[@]}" "$@" >"$out/$name.log" 2>&1
+  "$program" convert "$from" "$out/$name" --adapter "$(ls -d "$out/$name.training"/checkpoint-*/adapter | tail -n 1)" -q
+  echo "$name: $((SECONDS - start)) s"
+}
+
+read_with() {  # NAME MODEL METHOD...: the books, one file each
+  local name=$1 from=$2 book file asked=() method
+  shift 2
+  for method in "$@"; do asked+=(--method "$method"); done
+  for book in "${books[@]}"; do
+    file=$out/$name-$(basename "$book" .txt).json
+    [[ ! -s $file ]] || continue
+    "$program" compare "$book" -m "$from" -q "${device[@]}" --max-tokens "${LENGTH:-32k}" --lengths 1k,2k,4k,8k,12k,16k,24k,32k "${asked[@]}" \
+      --json "$file.part" >"$out/$name.txt" 2>&1
+    mv "$file.part" "$file"
+  done
+}
+
+books=("$@")
+[[ -d $out/with-memory ]] || "$program" convert "$model" "$out/with-memory" --add-infini="$memory" -q
+[[ -d $out/without ]] || "$program" convert "$model" "$out/without" -q
+trained memory "$out/with-memory"
+trained window "$out/without" --set train.attention="$window" --set train.trained= --set train.gate_rate=1
+read_with untouched "$out/without" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
+read_with memory "$out/memory" own "$memory,memory=off"
+read_with window "$out/window" "$window" streaming:window=2048
