@@ -38,9 +38,9 @@ read_with() {  # NAME MODEL METHOD...: the books, one file each
 
 books=("$@")
 [[ -d $out/with-memory ]] || "$program" convert "$model" "$out/with-memory" --add-infini="$memory" -q
-[[ -d $out/without ]] || "$program" convert "$model" "$out/without" -q
+[[ -d $out/untouched ]] || "$program" convert "$model" "$out/untouched" -q
 trained memory "$out/with-memory"
-trained window "$out/without" --set train.attention="$window" --set train.trained= --set train.gate_rate=1
-read_with untouched "$out/without" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
+trained window "$out/untouched" --set train.attention="$window" --set train.trained= --set train.gate_rate=1
+read_with untouched "$out/untouched" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
 read_with memory "$out/memory" own "$memory,memory=off"
 read_with window "$out/window" "$window" streaming:window=2048
