@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A checkpoint given a memory: docs/results/smollm2-memory.md. Trains the memory of a model and, on the same texts, the model without one;
-# then reads books with both, with the memory off, and with the untouched model and the methods that need no training.
+# A checkpoint given a memory: docs/results/smollm2-memory.md. Trains a model with its memory and, on the same texts, with the same view and a
+# memory whose gates stay closed; then reads books with both, with the memory off, and with the untouched model and methods that need no training.
 #   bench/smollm2_memory.sh OUT MODEL TRAIN BOOK...      then: bench/extend.py OUT/*.json
 # What OUT has already is not done again.
 # LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; LENGTH: tokens of each book; SET: more --set values of
-# recipes/smollm2-memory.toml; MEMORY: the memory; WINDOW: what is trained without one
+# recipes/smollm2-memory.toml; MEMORY: the memory
 set -euo pipefail
 out=$1 model=$2 train=$3
 shift 3
-program=${LONGVIEW:-build/longview} memory=${MEMORY:-infini:segment=1024,overlap=1024} window=${WINDOW:-window:window=2048}
+program=${LONGVIEW:-build/longview} memory=${MEMORY:-infini:segment=1024,overlap=1024}
 device=(--device "${DEVICE:-auto}") changes=()
 for change in ${SET:-}; do changes+=(--set "$change"); done
 mkdir -p "$out"
@@ -40,7 +40,7 @@ books=("$@")
 [[ -d $out/with-memory ]] || "$program" convert "$model" "$out/with-memory" --add-infini="$memory" -q
 [[ -d $out/untouched ]] || "$program" convert "$model" "$out/untouched" -q
 trained memory "$out/with-memory"
-trained window "$out/untouched" --set train.attention="$window" --set train.trained= --set train.gate_rate=1
+trained view "$out/with-memory" --set train.trained=
 read_with untouched "$out/untouched" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
 read_with memory "$out/memory" own "$memory,memory=off"
-read_with window "$out/window" "$window" streaming:window=2048
+read_with view "$out/view" own streaming:window=2048

@@ -4,6 +4,7 @@
 #include "longview/base/text_format.h"
 #include "longview/eval/needle.h"
 #include "longview/eval/shared_reading.h"
+#include "tools/memory.h"
 #include "tools/passkey_table.h"
 
 namespace longview::tools {
@@ -186,6 +187,7 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
       read_all(*opened.model, method, texts_of(prompts), how, [&, &used = method](size_t which, Session session) {
         const PasskeyPrompt& asked = prompts[which];
         row.state_bytes = std::max(row.state_bytes, session.state.bytes());
+        row.memory_bytes = std::max(row.memory_bytes, memory_bytes(session.state));
         const KeyAnswer answer = answer_of(*opened.model, used, *opened.tokenizer, asked, std::move(session));
         row.cells[which / static_cast<size_t>(command.trials)].add(answer, asked);
       });
@@ -198,7 +200,8 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
   progress.finish();
   print(command, key_table(rows).text() +
                      "  found of asked by depth; found in all with Wilson's 95 % interval; exact: every token of the key "
-                     "the likeliest; nats a token of it; the state of one text\n");
+                     "the likeliest; nats a token of it; a compressive memory's numbers, and all "
+                     "that is carried of one text\n");
   constexpr int64_t kFew = 4;
   for (const auto& row : rows)
     if (row.all().tried <= kFew) print(command, answers_text(row));

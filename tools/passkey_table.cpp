@@ -88,7 +88,8 @@ Json KeyRow::json() const {
               {"attention", attention},
               {"length", length},
               {"seconds", seconds},
-              {"state_bytes", state_bytes}});
+              {"state_bytes", state_bytes},
+              {"memory_bytes", memory_bytes}});
   out["depths"] = Json::array(), out["places"] = Json::array();
   for (const auto& [depth, score] : depths()) {
     out["depths"].push_back(score.json());
@@ -108,7 +109,7 @@ TextTable key_table(const std::vector<KeyRow>& rows) {
   TextTable out{{{"method", TextTable::Align::left}, {"tokens"}}, {}};
   if (rows.empty()) return out;
   for (const auto& [depth, score] : rows.front().depths()) out.columns.push_back({fmt::format("{:g} %", 100 * depth)});
-  for (const char* name : {"found", "95 %", "exact", "tokens right", "nats", "state"}) out.columns.push_back({name});
+  for (const char* name : {"found", "95 %", "exact", "tokens right", "nats", "memory", "state"}) out.columns.push_back({name});
   for (const auto& row : rows) {
     std::vector<std::string> cells{row.label, with_commas(row.length)};
     for (const auto& [depth, score] : row.depths()) cells.push_back(fmt::format("{}/{}", score.found, score.tried));
@@ -116,7 +117,7 @@ TextTable key_table(const std::vector<KeyRow>& rows) {
     cells.insert(cells.end(), {fmt::format("{}/{}", all.found, all.tried), percents(all), fmt::format("{}", all.exact),
                                fmt::format("{:.1f}%", 100 * share(all.right, all.tokens)),
                                fmt::format("{:.2f}", all.nll / static_cast<double>(std::max<int64_t>(all.tried, 1))),
-                               bytes_text(row.state_bytes)});
+                               row.memory_bytes > 0 ? bytes_text(row.memory_bytes) : "-", bytes_text(row.state_bytes)});
     out.rows.push_back(std::move(cells));
   }
   return out;

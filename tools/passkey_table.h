@@ -28,7 +28,8 @@ struct KeyRow {
   int64_t length = 0;
   std::vector<KeyCell> cells;
   double seconds = 0;
-  int64_t state_bytes = 0;  // the most that one text's state took before the answer
+  int64_t state_bytes = 0;   // the most that one text's state took before the answer
+  int64_t memory_bytes = 0;  // and of it a compressive memory's M and z
   KeyScore all() const;
   /// Of each depth, whatever the offsets, in their order.
   std::vector<std::pair<double, KeyScore>> depths() const;

@@ -16,4 +16,13 @@ std::vector<MemoryFill> memory_fill(const ModelState& state) {
   return out;
 }
 
+int64_t memory_bytes(const ModelState& state) {
+  int64_t sum = 0;
+  for (const auto& layer : state.layers)
+    for (const char* name : {"M", "z"})
+      if (const auto found = layer.tensors.find(name); found != layer.tensors.end())
+        sum += static_cast<int64_t>(found->second.nbytes());
+  return sum;
+}
+
 }  // namespace longview

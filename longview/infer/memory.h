@@ -14,5 +14,7 @@ struct MemoryFill {
 
 /// Of every layer that has a memory that was written.
 std::vector<MemoryFill> memory_fill(const ModelState& state);
+/// Of M and z in all layers: what stays as large however long the text. The rest of a state is of the tokens in view.
+int64_t memory_bytes(const ModelState& state);
 
 }  // namespace longview

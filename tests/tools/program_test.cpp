@@ -162,6 +162,11 @@ TEST_F(ProgramPages, APasskeyIsHiddenWhereItWasAskedFor) {
   ASSERT_EQ(json["rows"].size(), 2U);
   EXPECT_NE(json["rows"][0]["attention"].get<std::string>().find("memory=on"), std::string::npos);
   EXPECT_NE(json["rows"][1]["attention"].get<std::string>().find("memory=off"), std::string::npos);
+  const Json config = parse_json(read_text(with_memory() + "/config.json"), "config.json");
+  const auto number = [&](const char* key) { return config.at(key).get<int64_t>(); };
+  const int64_t D = number("hidden_size") / number("num_attention_heads");
+  EXPECT_EQ(json["rows"][0]["memory_bytes"], number("num_hidden_layers") * number("num_key_value_heads") * D * (D + 1) * 4);
+  EXPECT_EQ(json["rows"][1]["memory_bytes"], 0);
   for (const auto& row : json["rows"]) {
     EXPECT_EQ(row["tried"], 8);
     ASSERT_EQ(row["places"].size(), 4U);
