@@ -5,17 +5,11 @@
 Each cell: mean loss over the books (difference to the reference ± its standard error over the books). The reference is
 streaming:window=2048, of the first model that has it; rows are sorted by the loss of the last bucket.
 """
-import json, math, sys
+import json, sys
+
+from means import error, mean
 
 REFERENCE = "streaming:window=2048"
-
-
-def mean(x):
-    return sum(x) / len(x)
-
-
-def error(x):
-    return math.sqrt(sum((v - mean(x)) ** 2 for v in x) / (len(x) - 1) / len(x)) if len(x) > 1 else float("nan")
 
 
 def main(paths):

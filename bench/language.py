@@ -3,10 +3,11 @@
 # Nats a byte over all texts, a word of them, by position and by offset in a segment; the mean over seeds, and its standard error where there
 # are several. "off": the same model with its memory off.
 import json
-import math
 import sys
 from collections import defaultdict
 from pathlib import Path
+
+from means import mean, shown
 
 texts = {Path(name).name: Path(name).read_bytes() for name in sys.argv[2:]}
 rows = defaultdict(list)  # model, memory off -> one reading of all texts a seed
@@ -33,14 +34,6 @@ def nats(runs, part=None, at=None):
     return sum(c["nll"] * c["tokens"] for c in cells), sum(c["tokens"] for c in cells)
 
 
-def shown(values, digits=4):
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    error = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
-
-
 def ratio(pair):
     return pair[0] / pair[1]
 
@@ -49,14 +42,14 @@ def word_count(runs):
     return sum(len(texts[r["book"]][: r["tokens"]].split()) for r in runs)
 
 
-order = sorted(rows, key=lambda key: sum(ratio(nats(runs)) for runs in rows[key]) / len(rows[key]))
+order = sorted(rows, key=lambda key: mean([ratio(nats(runs)) for runs in rows[key]]))
 some = rows[order[0]][0]
 print("| memory | nats a byte | nats a word | state, bytes |\n|---|---|---|---|")
 for key in order:
     own = rows[key]
     words = [nats(runs)[0] / word_count(runs) for runs in own]
     state = max(r["state_bytes"] for r in own[0])
-    print(f"| {key[0]}{', off' if key[1] else ''} | {shown([ratio(nats(runs)) for runs in own])} | {shown(words, 3)} | {state:,} |")
+    print(f"| {key[0]}{', off' if key[1] else ''} | {shown([ratio(nats(runs)) for runs in own], 4)} | {shown(words, 3)} | {state:,} |")
 for part, title in [("buckets", "by position"), ("offsets", "by offset in a segment")]:
     edges = sorted({c["from"] for r in some for c in r[part]})
     print(f"\n{title}, from\n\n| memory | " + " | ".join(f"{e:,}" for e in edges) + " |\n|---" + "|---" * len(edges) + "|")

@@ -28,10 +28,8 @@ END
 }
 
 one() {
-  local name=$1 seed=$2 attention=$3 folder=$out/$1-$2 sets=() asked=() change method
-  shift 3
-  local methods=$1
-  shift
+  local name=$1 seed=$2 attention=$3 methods=$4 folder=$out/$1-$2 sets=() asked=() change method
+  shift 4
   for change in ${SET:-}; do sets+=(--set "$change"); done
   for method in $methods; do asked+=(--method "$method"); done
   if ! ls -d "$folder"/checkpoint-*/model >"$folder.models" 2>"$folder.log"; then

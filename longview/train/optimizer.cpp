@@ -6,9 +6,9 @@
 namespace longview {
 namespace {
 
-/// The state tensor of a group, zeros at first.
-Tensor& kept(Optimizer& optimizer, const ParameterGroup& group, const char* what, const Tensor& like) {
-  Tensor& out = optimizer.state[group.name + "." + what];
+/// A state tensor, zeros at first.
+Tensor& kept(Optimizer& optimizer, const std::string& name, const Tensor& like) {
+  Tensor& out = optimizer.state[name];
   if (!out.defined()) out = at::zeros_like(like);
   return out;
 }
@@ -26,7 +26,7 @@ struct AdamWConfig {
 struct AdamW final : Optimizer {
   explicit AdamW(AdamWConfig config) : c(config) {}
   void step(ParameterGroup& group, const Tensor& gradient, double rate, int64_t step) override {
-    Tensor &m = kept(*this, group, "m", group.master), &v = kept(*this, group, "v", group.master);  // [P]
+    Tensor &m = kept(*this, group.name + ".m", group.master), &v = kept(*this, group.name + ".v", group.master);  // [P]
     change(group.master, gradient, m, v, group.decay, rate, step);
   }
   void change(Tensor values, const Tensor& gradient, Tensor& m, Tensor& v, double decay, double rate, int64_t step) const {
@@ -88,7 +88,7 @@ struct TigerConfig {
 struct Tiger final : Optimizer {
   explicit Tiger(TigerConfig config) : c(config) {}
   void step(ParameterGroup& group, const Tensor& gradient, double rate, int64_t) override {
-    Tensor& m = kept(*this, group, "m", group.master);  // [P]
+    Tensor& m = kept(*this, group.name + ".m", group.master);  // [P]
     m.lerp_(gradient, 1 - c.beta);
     const Tensor change = m.sign().add_(group.master, group.decay);  // [P]
     for (const auto& slice : group.slices) {
@@ -136,8 +136,8 @@ struct Muon final : Optimizer {
         continue;
       }
       const Tensor own = gradient.narrow(0, slice.first, slice.count);
-      rest.change(group.master.narrow(0, slice.first, slice.count), own, kept(slice.name + ".m", own), kept(slice.name + ".v", own),
-                  group.decay, rate, step);
+      rest.change(group.master.narrow(0, slice.first, slice.count), own, kept(*this, slice.name + ".m", own),
+                  kept(*this, slice.name + ".v", own), group.decay, rate, step);
     }
     for (const auto& [shape, slices] : shapes) change(group, gradient, shape, slices, rate);
   }
@@ -147,18 +147,13 @@ struct Muon final : Optimizer {
     return slice.shape.size() == 2 && slice.name.find("embed") == std::string::npos &&
            slice.name.find("lm_head") == std::string::npos;
   }
-  Tensor& kept(const std::string& name, const Tensor& like) {
-    Tensor& out = state[name];
-    if (!out.defined()) out = at::zeros_like(like);
-    return out;
-  }
   /// Matrices of one shape together.
   void change(ParameterGroup& group, const Tensor& gradient, const std::vector<int64_t>& shape,
               const std::vector<const ParameterGroup::Slice*>& slices, double rate) {
     std::vector<Tensor> own;
     for (const auto* slice : slices) own.push_back(gradient.narrow(0, slice->first, slice->count).view(shape));
-    const Tensor g = at::stack(own);                                                 // [n,r,c]
-    Tensor& m = kept(fmt::format("{}.{}x{}.m", group.name, shape[0], shape[1]), g);  // [n,r,c]
+    const Tensor g = at::stack(own);                                                        // [n,r,c]
+    Tensor& m = kept(*this, fmt::format("{}.{}x{}.m", group.name, shape[0], shape[1]), g);  // [n,r,c]
     m.lerp_(g, 1 - c.momentum);
     const Tensor update = orthogonal(g.lerp(m, c.momentum), c.iterations).to(g.scalar_type());  // [n,r,c]
     const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(shape[0], shape[1])));
