@@ -18,7 +18,7 @@ constexpr int8_t kNamed = 3;
 
 struct PasskeyConfig {
   std::string path, field = "text", only;
-  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35;
+  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35, gathered = 0.5;
   int64_t needles = 8, questions = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
@@ -30,10 +30,12 @@ struct PasskeyConfig {
     visit("loop", loop, "share of them whose filler is the five sentences");
     visit("snippet", snippet, "share whose filler is a snippet of text repeated; the rest is running text");
     visit("loops", loops, "share of text rows that are a snippet repeated");
-    visit("numbers", numbers, "share of rows with needles whose filler is full of numbers that are no keys");
+    visit("numbers", numbers,
+          "share of rows with needles whose filler is full of numbers, codes or words like a key's that are none");
     visit("intro", intro, "share that begins by saying what is to come (none at 512 tokens or less)");
     visit("named", named, "share with several needles, each with a name and asked for once");
     visit("needles", needles, "most of them");
+    visit("gathered", gathered, "share of rows with names that show all needles before the first question");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, then 16");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
@@ -143,17 +145,16 @@ class Passkey final : public NumberedSource {
     while (static_cast<int64_t>(out.size()) < count) {
       const Blanks blanks{thing, is_named ? random_name(random) : "", random_key(config_.keys, random)};
       if (!taken.insert(blanks.name).second) continue;
-      out.push_back({blanks, worded(random.one_of(words_.statements), blanks, *tokenizer_)});
+      out.push_back({blanks, worded(words_.statement(random), blanks, *tokenizer_)});
     }
     return out;
   }
 
-  Wording question(const Blanks& blanks, Random& random) const {
-    return worded(random.one_of(words_.questions), blanks, *tokenizer_);
-  }
+  Wording question(const Blanks& blanks, Random& random) const { return worded(words_.question(random), blanks, *tokenizer_); }
 
   /// Needles and questions in their order, each question behind the needle it asks for; one with a name is asked for once, since an
-  /// answer says the key again.
+  /// answer says the key again. Where questions follow their needles at once, the last key seen is the answer; names are learned where
+  /// several needles wait for theirs.
   std::vector<Item> items(int64_t needles, int64_t questions, bool is_named, Random& random) const {
     std::vector<Item> out;
     const bool has_adjacent = !is_named && random.chance(config_.adjacent);
@@ -161,6 +162,8 @@ class Passkey final : public NumberedSource {
       out.push_back({random.uniform() * (1 - config_.early * random.uniform()), static_cast<size_t>(n), false, has_adjacent});
     for (int64_t q = has_adjacent ? 1 : 0; q < questions; ++q) out.push_back({random.uniform(), 0, true, false});
     std::sort(out.begin(), out.end(), [](const Item& a, const Item& b) { return a.place < b.place; });
+    if (is_named && random.chance(config_.gathered))
+      std::stable_partition(out.begin(), out.end(), [](const Item& item) { return !item.is_question; });
     std::vector<size_t> seen;
     for (auto item = out.begin(); item != out.end();) {
       if (!item->is_question) seen.push_back(item->needle);
@@ -307,7 +310,7 @@ void Passkey::weigh(Row& row, const BatchShape& shape, const std::vector<bool>& 
 std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, const SourceNeeds& needs) {
   for (const double share :
        {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
-        config.named, config.early, config.adjacent, config.edges, config.shield, config.replicated})
+        config.named, config.gathered, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,
            config.needles);

@@ -40,10 +40,10 @@ PasskeyPrompt passkey_prompt(const PasskeyTask& task, const Tokenizer& tokenizer
     if (is_named && std::any_of(blanks.begin(), blanks.end(), [&](const Blanks& other) { return other.name == one.name; }))
       continue;
     blanks.push_back(one);
-    needles.push_back(worded(random.one_of(words.statements), one, tokenizer));
+    needles.push_back(worded(words.statement(random), one, tokenizer));
     used += static_cast<int64_t>(needles.back().ids.size());
   }
-  const Wording question = worded(random.one_of(words.questions), blanks[0], tokenizer);
+  const Wording question = worded(words.question(random), blanks[0], tokenizer);
   PasskeyPrompt out{tokenizer.encode(kIntroduction), 0, 0, 0, 0, blanks[0].key};
   const auto head = static_cast<int64_t>(out.ids.size());
   used += head + static_cast<int64_t>(question.ids.size());

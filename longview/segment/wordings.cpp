@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <span>
+#include <sstream>
 
 #include "longview/base/check.h"
 #include "longview/base/names.h"
@@ -21,11 +23,14 @@ using Texts = std::vector<std::string>;
 
 // What "many" is made of: every adjective with every noun, every lead with every statement and every ending, every question with every
 // answer.
-constexpr std::array<std::string_view, 18> kAdjectives{"secret", "access",  "hidden", "master", "entry",  "special",
-                                                       "door",   "private", "lucky",  "vault",  "locker", "account",
-                                                       "ticket", "room",    "safe",   "order",  "launch", "winning"};
-constexpr std::array<std::string_view, 14> kNouns{"code", "number", "key", "combination", "word", "phrase", "token",
-                                                  "sign", "mark",   "pin", "signal",      "name", "entry",  "answer"};
+constexpr std::array<std::string_view, 36> kAdjectives{
+    "secret", "access", "hidden", "master", "entry",  "special", "door",   "private", "lucky",  "vault",  "locker", "account",
+    "ticket", "room",   "safe",   "order",  "launch", "winning", "magic",  "garden",  "office", "bank",   "travel", "member",
+    "river",  "school", "radio",  "house",  "market", "silent",  "common", "tower",   "guest",  "engine", "winter", "library"};
+constexpr std::array<std::string_view, 28> kNouns{"code",    "number", "key",   "combination", "word", "phrase",  "token",
+                                                  "sign",    "mark",   "pin",   "signal",      "name", "entry",   "answer",
+                                                  "badge",   "title",  "stamp", "address",     "line", "formula", "symbol",
+                                                  "message", "motto",  "index", "record",      "seal", "rule",    "date"};
 constexpr std::array<std::string_view, 12> kLeads{" ",
                                                   " Note that ",
                                                   " Keep this in mind: ",
@@ -71,11 +76,47 @@ constexpr std::array<std::string_view, 8> kAnswers{
     " The {thing}{of} is {key}.", " Answer: {key}.",     " It is {key}.",        "\nA: {key}.\n", " {key}.",
     " Of course, {key}.",         " I was told: {key}.", " That would be {key}."};
 
-constexpr std::array<std::string_view, 4> kHeldOutThings{"archive locator", "cellar password", "license plate", "parcel label"};
-constexpr std::array<std::string_view, 2> kHeldOutStatements{" You will need the {thing}{of}, which is {key}. Do not lose {key}. ",
-                                                             " They have set the {thing}{of} to {key}; only {key} will do. "};
-constexpr std::array<std::string_view, 2> kHeldOutQuestions{" Which {thing}{of} was given? It was {key}.",
-                                                            " Repeat the {thing}{of}: {key}."};
+// Sentences that are made up on the spot: {words} are none to three common words, or ones nobody has heard. What a held-out wording
+// is known by is not among them.
+constexpr std::string_view kWordsBlank = "{words}";
+constexpr std::array<std::string_view, 6> kMadeUpStatements{"{words} the {thing}{of}{words} {key}. ",
+                                                            "{words} the {thing}{of}{words}: {key}{words}. ",
+                                                            "{words}, {key}{words} the {thing}{of}{words}. ",
+                                                            "\n{words}: the {thing}{of}{words} {key}, {key}{words}.\n",
+                                                            "{words} the {thing}{of}{words} {key}.{words} {key}. ",
+                                                            "\nThe {thing}{of}{words} \"{key}\"{words}. "};
+constexpr std::array<std::string_view, 6> kMadeUpQuestions{
+    "{words} the {thing}{of}{words}?{words} {key}.", "{words} the {thing}{of}{words}.{words} {key}.",
+    "{words} the {thing}{of}{words}:{words} {key}.", "{words} the {thing}{of}{words},{words}: {key}.",
+    "{words} {thing}{of}{words}: {key}\n",           "\n{words} the {thing}{of}{words}?\n{words}: {key}\n"};
+constexpr std::string_view kCommon =
+    "about above across after again all almost also always and another any around as away back became because been before behind "
+    "below "
+    "best better between big both brought but by call came can change come could day did down each early either end enough even "
+    "ever "
+    "every far few first for from full get go good got great had half hand hard have he head hear held her here high him his home "
+    "how "
+    "however if in indeed into its just keep kind knew know known large last late later least left less let life light like line "
+    "little long made make man many may mean men might mine more most much must near never next night no none nor not nothing now "
+    "of "
+    "off often old on once one open or other our out over own part past place quite rather read ready right round said same saw "
+    "say "
+    "see seems seen shall she short should since small so some soon spoken stand still such take taken tell than that their them "
+    "then "
+    "there these thing think this those though thought three through time today together told too took true turn two under until "
+    "upon "
+    "us very was way we well went were what when where while white who whole why with without word work world would write written "
+    "year yes yet you young";
+
+constexpr std::array<std::string_view, 6> kHeldOutThings{"archive locator", "cellar password", "license plate",
+                                                         "parcel label",    "ferry permit",    "patient chart"};
+constexpr std::array<std::string_view, 4> kHeldOutStatements{" You will need the {thing}{of}, which is {key}. Do not lose {key}. ",
+                                                             " They have set the {thing}{of} to {key}; only {key} will do. ",
+                                                             " My brother uses {key} whenever the {thing}{of} is wanted. ",
+                                                             "\n[{thing}{of}] => {key}\n"};
+constexpr std::array<std::string_view, 4> kHeldOutQuestions{
+    " Which {thing}{of} was given? It was {key}.", " Repeat the {thing}{of}: {key}.",
+    " Please look up the {thing}{of}. Found: {key}.", "\nUser: {thing}{of}, please.\nAssistant: {key}\n"};
 
 Texts texts(std::span<const std::string_view> parts) { return {parts.begin(), parts.end()}; }
 Texts product(const Texts& first, std::string_view between, std::span<const std::string_view> second) {
@@ -93,6 +134,30 @@ constexpr std::array<std::string_view, 64> kWords{
     "lemon",  "lily",   "magnet", "maple",  "marble", "meadow", "mirror", "needle",  "olive",   "orchid", "otter",
     "pebble", "pepper", "quartz", "raven",  "reed",   "saddle", "silver", "thistle", "walnut"};
 
+constexpr std::string_view kFirst = "bcdfghjklmnprstvw", kVowels = "aeiou", kLast = "lnrst";
+
+/// Syllables that are no word.
+std::string unheard(Random& random) {
+  std::string out;
+  for (int64_t syllable = 0, syllables = random.between(2, 3); syllable < syllables; ++syllable)
+    out += {random.one_of(kFirst), random.one_of(kVowels), random.one_of(kLast)};
+  return out;
+}
+
+/// None to three words, each with a space before it.
+std::string words(Random& random) {
+  static const std::vector<std::string> common = [] {
+    std::vector<std::string> out;
+    std::istringstream all{std::string(kCommon)};
+    for (std::string word; all >> word;) out.push_back(word);
+    return out;
+  }();
+  std::string out;
+  for (int64_t count = random.below(4); count > 0; --count)
+    out += ' ' + (random.chance(0.2) ? unheard(random) : random.one_of(common));
+  return out;
+}
+
 void put(std::string& text, std::string_view blank, std::string_view with) {
   for (size_t at = text.find(blank); at != std::string::npos; at = text.find(blank, at + with.size()))
     text.replace(at, blank.size(), with);
@@ -108,7 +173,7 @@ const Grammar& grammar(std::string_view name) {
         {" What is the {thing}{of}? The {thing}{of} is {key}."}}},
       {"many",
        {product(texts(kAdjectives), " ", kNouns), product(product(texts(kLeads), "", kStatements), "", kEndings),
-        product(texts(kAsked), "", kAnswers), 0.3}},
+        product(texts(kAsked), "", kAnswers), 0.4}},
       {"heldout", {texts(kHeldOutThings), texts(kHeldOutStatements), texts(kHeldOutQuestions)}},
       {"table", {{""}, {"\n{name} = {key};"}, {"\n{name} = {key};"}}}};
   if (const auto found = all.find(name); found != all.end()) return found->second;
@@ -117,14 +182,18 @@ const Grammar& grammar(std::string_view name) {
 }
 
 std::string Grammar::thing(Random& random) const {
-  constexpr std::string_view first = "bcdfghjklmnprstvw", middle = "aeiou", last = "lnrst";
   if (!random.chance(invented)) return random.one_of(things);
-  std::string out;
-  for (int64_t word = 0, words = random.between(1, 2); word < words; ++word) {
-    if (word > 0) out += ' ';
-    for (int64_t syllable = 0, syllables = random.between(2, 3); syllable < syllables; ++syllable)
-      out += {random.one_of(first), random.one_of(middle), random.one_of(last)};
-  }
+  return random.chance(0.5) ? unheard(random) : unheard(random) + ' ' + unheard(random);
+}
+
+std::string Grammar::statement(Random& random) const { return sentence(statements, kMadeUpStatements, random); }
+std::string Grammar::question(Random& random) const { return sentence(questions, kMadeUpQuestions, random); }
+
+std::string Grammar::sentence(const Texts& known, std::span<const std::string_view> forms, Random& random) const {
+  if (!random.chance(invented)) return random.one_of(known);
+  std::string out(random.one_of(forms));
+  for (size_t at = out.find(kWordsBlank); at != std::string::npos; at = out.find(kWordsBlank))
+    out.replace(at, kWordsBlank.size(), words(random));
   return out;
 }
 
@@ -156,6 +225,8 @@ std::string random_number(int64_t style, Random& random) {
     case 1: return fmt::format(" {}. ", 1 + below(999));
     case 2: return fmt::format(" in {} ", 1000 + below(1030));
     case 3: return fmt::format(" {},{:03} ", 1 + below(999), below(1000));
+    case 4: return fmt::format(" {} ", random_key("codes", random));
+    case 5: return fmt::format(" {} ", random.one_of(kWords));
     default: return fmt::format(" {} ", below(below(2) == 0 ? 100000 : below(2) == 0 ? 1000000 : 100));
   }
 }

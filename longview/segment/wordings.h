@@ -1,7 +1,9 @@
 // What needles and questions say: one wording, or a small grammar with a part that is kept from training.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,14 +15,19 @@ namespace longview {
 /// Templates with {thing}, {of} (" for NAME", or nothing) and {key}. Every thing goes with every statement and every question.
 struct Grammar {
   std::vector<std::string> things, statements, questions;
-  double invented = 0;  // share of things that are words nobody has heard
+  double invented = 0;  // share of things, statements and questions that are made up on the spot
   int64_t wordings() const { return static_cast<int64_t>(things.size() * statements.size() * questions.size()); }
-  /// One of the things, or one that is invented.
+  /// One of the things, statements, questions, or one that is made up.
   std::string thing(Random& random) const;
+  std::string statement(Random& random) const;
+  std::string question(Random& random) const;
+
+ private:
+  std::string sentence(const std::vector<std::string>& known, std::span<const std::string_view> forms, Random& random) const;
 };
 
-/// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 252 things (and as many as one can invent), 864 statements and 96
-/// questions; "heldout": things, statements and questions that "many" has none of; "table": NAME = KEY; in statement and question.
+/// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 1,008 things, 864 statements, 96 questions, and 2 of 5 of each made up
+/// on the spot; "heldout": things, statements and questions that "many" has none of; "table": NAME = KEY; in statement and question.
 /// Throws on another name.
 const Grammar& grammar(std::string_view name);
 
@@ -28,8 +35,9 @@ const Grammar& grammar(std::string_view name);
 std::string random_key(std::string_view kind, Random& random);
 /// Four letters.
 std::string random_name(Random& random);
-/// A number as texts have them that is nobody's key: a verse's, a sentence's, a year, an amount, one of one to six digits alone.
-constexpr int64_t kNumberStyles = 5;
+/// A number as texts have them that is nobody's key: a verse's, a sentence's, a year, an amount, one of one to six digits alone; or a
+/// code, or a word that keys are made of.
+constexpr int64_t kNumberStyles = 7;
 std::string random_number(int64_t style, Random& random);
 
 /// What stands around needles.
