@@ -33,7 +33,7 @@ struct PasskeyConfig {
     visit("numbers", numbers,
           "share of rows with needles whose filler is full of numbers, codes or words like a key's that are none");
     visit("intro", intro, "share that begins by saying what is to come (none at 512 tokens or less)");
-    visit("named", named, "share with several needles, each with a name and asked for once");
+    visit("named", named, "share with several needles, each with a name");
     visit("needles", needles, "most of them");
     visit("gathered", gathered, "share of rows with names that show all needles before the first question");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, then 16");
@@ -152,9 +152,8 @@ class Passkey final : public NumberedSource {
 
   Wording question(const Blanks& blanks, Random& random) const { return worded(words_.question(random), blanks, *tokenizer_); }
 
-  /// Needles and questions in their order, each question behind the needle it asks for; one with a name is asked for once, since an
-  /// answer says the key again. Where questions follow their needles at once, the last key seen is the answer; names are learned where
-  /// several needles wait for theirs.
+  /// Needles and questions in their order, each question behind the needle it asks for. Among those that ask at once, a name is asked for once, since an
+  /// answer says the key again, and the last key seen is the answer; names are learned where several needles wait for their questions.
   std::vector<Item> items(int64_t needles, int64_t questions, bool is_named, Random& random) const {
     std::vector<Item> out;
     const bool has_adjacent = !is_named && random.chance(config_.adjacent);
@@ -162,8 +161,8 @@ class Passkey final : public NumberedSource {
       out.push_back({random.uniform() * (1 - config_.early * random.uniform()), static_cast<size_t>(n), false, has_adjacent});
     for (int64_t q = has_adjacent ? 1 : 0; q < questions; ++q) out.push_back({random.uniform(), 0, true, false});
     std::sort(out.begin(), out.end(), [](const Item& a, const Item& b) { return a.place < b.place; });
-    if (is_named && random.chance(config_.gathered))
-      std::stable_partition(out.begin(), out.end(), [](const Item& item) { return !item.is_question; });
+    const bool is_gathered = is_named && random.chance(config_.gathered);
+    if (is_gathered) std::stable_partition(out.begin(), out.end(), [](const Item& item) { return !item.is_question; });
     std::vector<size_t> seen;
     for (auto item = out.begin(); item != out.end();) {
       if (!item->is_question) seen.push_back(item->needle);
@@ -173,7 +172,7 @@ class Passkey final : public NumberedSource {
       } else {
         const auto asked = seen.begin() + random.below(static_cast<int64_t>(seen.size()));
         item->needle = *asked;
-        if (is_named) seen.erase(asked);
+        if (is_named && !is_gathered) seen.erase(asked);
       }
       ++item;
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <span>
 #include <sstream>
@@ -76,37 +77,42 @@ constexpr std::array<std::string_view, 8> kAnswers{
     " The {thing}{of} is {key}.", " Answer: {key}.",     " It is {key}.",        "\nA: {key}.\n", " {key}.",
     " Of course, {key}.",         " I was told: {key}.", " That would be {key}."};
 
-// Sentences that are made up on the spot: {words} are none to three common words, or ones nobody has heard. What a held-out wording
-// is known by is not among them.
-constexpr std::string_view kWordsBlank = "{words}";
-constexpr std::array<std::string_view, 6> kMadeUpStatements{"{words} the {thing}{of}{words} {key}. ",
-                                                            "{words} the {thing}{of}{words}: {key}{words}. ",
-                                                            "{words}, {key}{words} the {thing}{of}{words}. ",
-                                                            "\n{words}: the {thing}{of}{words} {key}, {key}{words}.\n",
-                                                            "{words} the {thing}{of}{words} {key}.{words} {key}. ",
-                                                            "\nThe {thing}{of}{words} \"{key}\"{words}. "};
-constexpr std::array<std::string_view, 6> kMadeUpQuestions{
-    "{words} the {thing}{of}{words}?{words} {key}.", "{words} the {thing}{of}{words}.{words} {key}.",
-    "{words} the {thing}{of}{words}:{words} {key}.", "{words} the {thing}{of}{words},{words}: {key}.",
-    "{words} {thing}{of}{words}: {key}\n",           "\n{words} the {thing}{of}{words}?\n{words}: {key}\n"};
-constexpr std::string_view kCommon =
-    "about above across after again all almost also always and another any around as away back became because been before behind "
-    "below "
-    "best better between big both brought but by call came can change come could day did down each early either end enough even "
-    "ever "
-    "every far few first for from full get go good got great had half hand hard have he head hear held her here high him his home "
-    "how "
-    "however if in indeed into its just keep kind knew know known large last late later least left less let life light like line "
-    "little long made make man many may mean men might mine more most much must near never next night no none nor not nothing now "
-    "of "
-    "off often old on once one open or other our out over own part past place quite rather read ready right round said same saw "
-    "say "
-    "see seems seen shall she short should since small so some soon spoken stand still such take taken tell than that their them "
-    "then "
-    "there these thing think this those though thought three through time today together told too took true turn two under until "
-    "upon "
-    "us very was way we well went were what when where while white who whole why with without word work world would write written "
-    "year yes yet you young";
+// Sentences that are made up on the spot: {words} are none to three common words, or ones nobody has heard, {mark} is punctuation or
+// nothing, what stands between {open} and {close} may be in quotes or brackets. What a held-out wording is known by is not among them.
+// clang-format off
+constexpr std::array<std::string_view, 10> kMadeUpStatements{
+    "{words} the {thing}{of}{words}{mark} {key}. ",
+    "{words} the {thing}{of}{words} {key}{words}. ",
+    "{words} {key}{words} the {thing}{of}{words}. ",
+    "{words}{mark} {key}{mark}{words} {thing}{of}{words}. ",
+    "{words} {open}{key}{close}{words} the {thing}{of}{words}.\n",
+    "\n{words}{mark} the {thing}{of}{words} {key}, {key}{words}.\n",
+    "{words} the {thing}{of}{words} {key}.{words} {key}. ",
+    "\nThe {thing}{of}{words} {open}{key}{close}{words}. ",
+    "\n{open}{thing}{of}{close}{mark} {key}\n",
+    "\n{key}{mark} {thing}{of}{words}\n"};
+constexpr std::array<std::string_view, 7> kMadeUpQuestions{
+    "{words} the {thing}{of}{words}?{words} {key}.",
+    "{words} the {thing}{of}{words}.{words} {key}.",
+    "{words} the {thing}{of}{words}{mark}{words} {key}.",
+    "{words} the {thing}{of}{words},{words}: {key}.",
+    "{words} {thing}{of}{words}{mark} {key}\n",
+    "\n{open}{thing}{of}{close}{mark} {key}\n",
+    "\n{words} the {thing}{of}{words}?\n{words}{mark} {key}\n"};
+constexpr std::array<std::string_view, 12> kMarks{"", "", ":", ",", ";", " -", " =", " ->", " |", " ...", " ~", "!"};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kBrackets{{{"", ""}, {"\"", "\""}, {"'", "'"}, {"(", ")"}, {"<", ">"}, {"*", "*"}}};
+constexpr std::string_view kCommon = R"(
+about above across after again all almost also always and another any around as away back became because been before behind
+below best better between big both brought but by call came can change come could day did down each early either end enough
+even ever every far few first for from full get go good got great had half hand hard have he head hear held her here high him
+his home how however if in indeed into its just keep kind knew know known large last late later least left less let life light
+like line little long made make man many may mean men might mine more most much must near never next night no none nor not
+nothing now of off often old on once one open or other our out over own part past place quite rather read ready right round
+said same saw say see seems seen shall she short should since small so some soon spoken stand still such take taken tell than
+that their them then there these thing think this those though thought three through time today together told too took true
+turn two under until upon us very was way we well went were what when where while white who whole why with without word work
+world would write written year yes yet you young)";
+// clang-format on
 
 constexpr std::array<std::string_view, 6> kHeldOutThings{"archive locator", "cellar password", "license plate",
                                                          "parcel label",    "ferry permit",    "patient chart"};
@@ -158,9 +164,16 @@ std::string words(Random& random) {
   return out;
 }
 
-void put(std::string& text, std::string_view blank, std::string_view with) {
-  for (size_t at = text.find(blank); at != std::string::npos; at = text.find(blank, at + with.size()))
+/// Something else in every place of a blank.
+void fill(std::string& text, std::string_view blank, const std::function<std::string()>& draw) {
+  for (size_t at = text.find(blank); at != std::string::npos;) {
+    const std::string with = draw();
     text.replace(at, blank.size(), with);
+    at = text.find(blank, at + with.size());
+  }
+}
+void put(std::string& text, std::string_view blank, std::string_view with) {
+  fill(text, blank, [&] { return std::string(with); });
 }
 
 }  // namespace
@@ -173,7 +186,7 @@ const Grammar& grammar(std::string_view name) {
         {" What is the {thing}{of}? The {thing}{of} is {key}."}}},
       {"many",
        {product(texts(kAdjectives), " ", kNouns), product(product(texts(kLeads), "", kStatements), "", kEndings),
-        product(texts(kAsked), "", kAnswers), 0.4}},
+        product(texts(kAsked), "", kAnswers), 0.5}},
       {"heldout", {texts(kHeldOutThings), texts(kHeldOutStatements), texts(kHeldOutQuestions)}},
       {"table", {{""}, {"\n{name} = {key};"}, {"\n{name} = {key};"}}}};
   if (const auto found = all.find(name); found != all.end()) return found->second;
@@ -192,8 +205,11 @@ std::string Grammar::question(Random& random) const { return sentence(questions,
 std::string Grammar::sentence(const Texts& known, std::span<const std::string_view> forms, Random& random) const {
   if (!random.chance(invented)) return random.one_of(known);
   std::string out(random.one_of(forms));
-  for (size_t at = out.find(kWordsBlank); at != std::string::npos; at = out.find(kWordsBlank))
-    out.replace(at, kWordsBlank.size(), words(random));
+  const auto [open, close] = random.one_of(kBrackets);
+  put(out, "{open}", open);
+  put(out, "{close}", close);
+  fill(out, "{mark}", [&] { return std::string(random.one_of(kMarks)); });
+  fill(out, "{words}", [&] { return words(random); });
   return out;
 }
 
@@ -221,7 +237,11 @@ std::string random_key(std::string_view kind, Random& random) {
 std::string random_number(int64_t style, Random& random) {
   const auto below = [&](int64_t limit) { return random.below(limit); };
   switch (style) {
-    case 0: return fmt::format("\n{}:{} ", 1 + below(150), 1 + below(60));
+    case 0: {  // a verse: 3:16, Ge3:16, 1Sa3:16
+      std::string book = random.chance(0.5) ? unheard(random).substr(0, static_cast<size_t>(random.between(2, 3))) : "";
+      if (!book.empty()) book[0] = static_cast<char>(std::toupper(book[0]));
+      return fmt::format("\n{}{}{}:{} ", book.empty() || below(4) > 0 ? "" : "1", book, 1 + below(150), 1 + below(60));
+    }
     case 1: return fmt::format(" {}. ", 1 + below(999));
     case 2: return fmt::format(" in {} ", 1000 + below(1030));
     case 3: return fmt::format(" {},{:03} ", 1 + below(999), below(1000));

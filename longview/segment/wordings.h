@@ -26,7 +26,7 @@ struct Grammar {
   std::string sentence(const std::vector<std::string>& known, std::span<const std::string_view> forms, Random& random) const;
 };
 
-/// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 1,008 things, 864 statements, 96 questions, and 2 of 5 of each made up
+/// "one": the pass key of landmark attention (arXiv:2305.16300); "many": 1,008 things, 864 statements, 96 questions, and half of each made up
 /// on the spot; "heldout": things, statements and questions that "many" has none of; "table": NAME = KEY; in statement and question.
 /// Throws on another name.
 const Grammar& grammar(std::string_view name);
