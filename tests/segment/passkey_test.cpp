@@ -44,7 +44,7 @@ TEST_F(PasskeyTest, EveryAnswerIsAKeyThatWasShown) {
     SCOPED_TRACE(setting);
     const auto made = source(setting);
     std::map<int64_t, int64_t> seen;
-    for (int step = 0; step < 40; ++step) {
+    for (int step = 0; step < 60; ++step) {
       const int64_t T = step % 2 == 0 ? 512 : 4096, N = 256;
       const Batch batch = made->next({4, T, N, 32});
       for (int64_t b = 0; b < 4; ++b) {
