@@ -217,7 +217,7 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
 }
 
 void add_passkey_options(CLI::App& app, PasskeyCommand& command) {
-  app.add_option("--lengths", command.lengths, "tokens of the whole prompt (4k,8k,16k,32k)")->type_name("N,N,...");
+  app.add_option("--lengths,--length", command.lengths, "tokens of the whole prompt (4k,8k,16k,32k)")->type_name("N,N,...");
   app.add_option("--depths", command.depths, "where the sentence stands, in percent (0,25,50,75,100)")->type_name("P,P,...");
   add_count(app, "--trials", command.trials, "prompts for each length and place, for repeat texts of the book (1)");
   app.add_option("--wordings", command.wordings, "passkey: one (as published), many, heldout (none that training has) or table")

@@ -37,7 +37,7 @@ bool is_model(const std::filesystem::path& path) {
 std::vector<std::filesystem::path> model_folders() {
   std::vector<std::filesystem::path> out;
   if (const char* folder = std::getenv("LONGVIEW_MODELS"); folder != nullptr && *folder != '\0') out.emplace_back(folder);
-  out.emplace_back(std::filesystem::path(LONGVIEW_HOME) / ".deps/models");
+  for (const char* folder : {"models", ".deps/models"}) out.emplace_back(std::filesystem::path(LONGVIEW_HOME) / folder);
   return out;
 }
 
