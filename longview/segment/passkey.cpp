@@ -18,7 +18,7 @@ constexpr int8_t kNamed = 3;
 
 struct PasskeyConfig {
   std::string path, field = "text", only;
-  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35, gathered = 0.5;
+  double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35, gathered = 0.5, alike = 0;
   int64_t needles = 8, questions = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
@@ -37,6 +37,7 @@ struct PasskeyConfig {
     visit("needles", needles, "most of them");
     visit("gathered", gathered, "share of rows with names that show all needles before the first question");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, then 16");
+    visit("alike", alike, "share of keys, and of the filler's numbers, that begin like another key of the row");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
     visit("edges", edges, "share of questions moved until their answer begins near a segment's beginning, where least is in view");
@@ -121,13 +122,15 @@ class Passkey final : public NumberedSource {
     else crops_.fill(row.ids, random);
   }
 
-  /// Numbers of one style, some 12 to 300 tokens apart, in place of what stood there.
-  void add_numbers(Row& row, Random& random) const {
+  /// Numbers of one style, some 12 to 300 tokens apart, in place of what stood there; some begin like one of the keys.
+  void add_numbers(Row& row, const std::vector<Needle>& needles, Random& random) const {
     const int64_t style = random.below(kNumberStyles);
     const double apart = 12 * std::pow(25.0, random.uniform());
     for (auto at = static_cast<int64_t>(apart * random.uniform()); at < row.length();
          at += static_cast<int64_t>(apart * (0.5 + random.uniform()))) {
-      const auto ids = tokenizer_->encode(random_number(style, random));
+      const std::string number = random.chance(config_.alike) ? ' ' + alike(random.one_of(needles).blanks.key, random) + ' '
+                                                              : random_number(style, random);
+      const auto ids = tokenizer_->encode(number);
       if (at + static_cast<int64_t>(ids.size()) > row.length()) break;
       std::copy(ids.begin(), ids.end(), row.ids.begin() + at);
       at += static_cast<int64_t>(ids.size());
@@ -143,7 +146,9 @@ class Passkey final : public NumberedSource {
     std::vector<Needle> out;
     std::set<std::string> taken;
     while (static_cast<int64_t>(out.size()) < count) {
-      const Blanks blanks{thing, is_named ? random_name(random) : "", random_key(config_.keys, random)};
+      const std::string key = !out.empty() && random.chance(config_.alike) ? alike(random.one_of(out).blanks.key, random)
+                                                                           : random_key(config_.keys, random);
+      const Blanks blanks{thing, is_named ? random_name(random) : "", key};
       if (!taken.insert(blanks.name).second) continue;
       out.push_back({blanks, worded(words_.statement(random), blanks, *tokenizer_)});
     }
@@ -202,16 +207,16 @@ std::vector<int64_t> gaps(size_t count, int64_t room, Random& random) {
 void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Random& random) const {
   const int64_t T = row.length(), N = shape.segment > 0 ? shape.segment : T;
   fill(row, random);
-  if (config_.numbers > 0 && random.chance(config_.numbers)) add_numbers(row, random);
+  const std::string thing = words_.thing(random);
+  const bool has_names = is_named || config_.wordings == "table";
+  const int64_t count = is_named ? random.between(std::min<int64_t>(2, config_.needles), config_.needles) : 1;
+  auto shown = needles(count, has_names, thing, random);
+  if (config_.numbers > 0 && random.chance(config_.numbers)) add_numbers(row, shown, random);
   int64_t first = 0;  // token behind the introduction
   if (T > 512 && static_cast<int64_t>(introduction_.size()) < T / 2 && random.chance(config_.intro)) {
     std::copy(introduction_.begin(), introduction_.end(), row.ids.begin());
     first = static_cast<int64_t>(introduction_.size());
   }
-  const std::string thing = words_.thing(random);
-  const bool has_names = is_named || config_.wordings == "table";
-  const int64_t count = is_named ? random.between(std::min<int64_t>(2, config_.needles), config_.needles) : 1;
-  auto shown = needles(count, has_names, thing, random);
   auto order = items(count, most_questions(T), is_named, random);
 
   // Pieces of the row: what of the order fits, a quarter of the row left for filler.
@@ -309,7 +314,7 @@ void Passkey::weigh(Row& row, const BatchShape& shape, const std::vector<bool>& 
 std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, const SourceNeeds& needs) {
   for (const double share :
        {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
-        config.named, config.gathered, config.early, config.adjacent, config.edges, config.shield, config.replicated})
+        config.named, config.gathered, config.alike, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,
            config.needles);

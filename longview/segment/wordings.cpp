@@ -234,6 +234,23 @@ std::string random_key(std::string_view kind, Random& random) {
   return out;
 }
 
+std::string alike(const std::string& key, Random& random) {
+  const bool has_words = key.find(' ') != std::string::npos;
+  const std::string_view kind = has_words ? "words" : key.find('-') != std::string::npos ? "codes" : "digits";
+  const int64_t kept = has_words ? random.between(1, 2) : random.between(1, static_cast<int64_t>(key.size()) - 1);
+  const auto end = [&](const std::string& text) {  // of what is kept: words, or signs
+    if (!has_words) return static_cast<size_t>(kept);
+    const size_t first = text.find(' ');
+    return kept == 1 ? first : text.find(' ', first + 1);
+  };
+  std::string out = key;
+  while (out == key) {
+    const std::string other = random_key(kind, random);
+    out = key.substr(0, end(key)) + other.substr(end(other));
+  }
+  return out;
+}
+
 std::string random_number(int64_t style, Random& random) {
   const auto below = [&](int64_t limit) { return random.below(limit); };
   switch (style) {

@@ -33,6 +33,8 @@ const Grammar& grammar(std::string_view name);
 
 /// A key nobody can guess: "digits" 71349, "words" amber falcon reed, "codes" K7Q-2MX; "mixed": one of them.
 std::string random_key(std::string_view kind, Random& random);
+/// A key that begins like another one, with at least one sign of it, and goes on differently.
+std::string alike(const std::string& key, Random& random);
 /// Four letters.
 std::string random_name(Random& random);
 /// A number as texts have them that is nobody's key: a verse's, a sentence's, a year, an amount, one of one to six digits alone; or a

@@ -178,6 +178,35 @@ TEST_F(PasskeyTest, FillerMayBeFullOfNumbers) {
   EXPECT_EQ(styles.size(), static_cast<size_t>(kNumberStyles));
 }
 
+TEST_F(PasskeyTest, KeysAndNumbersMayBeginAlike) {
+  Random random(4);
+  for (const char* kind : {"digits", "words", "codes"})
+    for (int i = 0; i < 200; ++i) {
+      const std::string key = random_key(kind, random), other = alike(key, random);
+      EXPECT_NE(key, other);
+      EXPECT_EQ(key.substr(0, key.find(' ') == std::string::npos ? 1 : key.find(' ')),
+                other.substr(0, other.find(' ') == std::string::npos ? 1 : other.find(' ')));
+      if (std::string(kind) != "words") EXPECT_EQ(key.size(), other.size());
+    }
+  // In the filler: numbers of five digits that begin as the key does.
+  const auto decoys = [&](const std::string& setting) {
+    const auto made = source(setting);
+    int count = 0;
+    for (int step = 0; step < 20; ++step) {
+      const std::string row = text(made->next({1, 4096, 256, 1}).ids[0], *bytes);
+      const size_t at = row.find(" The pass key is ");
+      if (at == std::string::npos) continue;
+      const std::string key = row.substr(at + 17, 5);
+      for (size_t other = row.find(" " + key.substr(0, 2)); other != std::string::npos;
+           other = row.find(" " + key.substr(0, 2), other + 1))
+        count += std::regex_match(row.substr(other + 1, 6), std::regex("[0-9]{5} ")) && row.substr(other + 1, 5) != key ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_GT(decoys("passkey:named=0,numbers=1,alike=0.5"), 100);
+  EXPECT_LT(decoys("passkey:named=0,numbers=1"), 10);
+}
+
 TEST_F(PasskeyTest, WordingsAreManyAndHeldOutOnesAreApart) {
   const Grammar many = grammar("many"), held = grammar("heldout");
   EXPECT_EQ(many.wordings(), 1008 * 864 * 96);
