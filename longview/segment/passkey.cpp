@@ -36,7 +36,7 @@ struct PasskeyConfig {
     visit("named", named, "share with several needles, each with a name");
     visit("needles", needles, "most of them");
     visit("gathered", gathered, "share of rows with names that show all needles before the first question");
-    visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, then 16");
+    visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, 16 at 4k, then 32");
     visit("alike", alike, "share of keys, and of the filler's numbers, that begin like another key of the row");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
@@ -139,7 +139,7 @@ class Passkey final : public NumberedSource {
 
   int64_t most_questions(int64_t length) const {
     if (config_.questions > 0) return config_.questions;
-    return length <= 512 ? 4 : length <= 1024 ? 8 : length <= 2048 ? 12 : 16;
+    return length <= 512 ? 4 : length <= 1024 ? 8 : length <= 2048 ? 12 : length <= 4096 ? 16 : 32;
   }
 
   std::vector<Needle> needles(int64_t count, bool is_named, const std::string& thing, Random& random) const {
