@@ -272,7 +272,15 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     row.score(at + from, at + to, kind);
     if (to < static_cast<int64_t>(wording.ids.size())) row.score(at + to, at + to + 1, kEnd);
   };
-  auto starts = gaps(pieces.size(), room - used, random);
+  // Gathered needles take a share of the row that is drawn, mostly a large one, its questions the rest: else the more questions there are, the nearer
+  // the needles would stand to each other.
+  const auto is_needle = [](const Piece& piece) { return !piece.item.is_question; };
+  const auto needles_first = static_cast<size_t>(std::count_if(pieces.begin(), pieces.end(), is_needle));
+  const int64_t free = room - used, split = std::max(random.below(free + 1), random.below(free + 1));
+  const bool is_gathered = is_named && std::is_partitioned(pieces.begin(), pieces.end(), is_needle);
+  auto starts = gaps(is_gathered ? needles_first : pieces.size(), is_gathered ? split : free, random);
+  if (is_gathered)
+    for (const int64_t gap : gaps(pieces.size() - needles_first, free - split, random)) starts.push_back(split + gap);
   int64_t before = first;  // the introduction, and the pieces that are placed
   for (size_t i = 0; i < pieces.size(); ++i) {
     const Piece& piece = pieces[i];
