@@ -176,8 +176,8 @@ Json find_keys(const PasskeyCommand& command, const Opened& opened) {
       SharedReading how = seeker.reading(method, length, prompts.size());
       const auto note = [&, &name = label] {
         const KeyScore score = row.all();
-        return fmt::format("{} at {}: {} of {}, {} resident", name, with_commas(length), score.found, score.tried,
-                           bytes_text(rss_bytes()));
+        return fmt::format("{} resident  {} at {}: {} of {}", bytes_text(rss_bytes()), name, with_commas(length), score.found,
+                           score.tried);
       };
       how.step = [&](int64_t tokens) {
         progress.update(done += tokens, note());
