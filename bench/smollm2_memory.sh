@@ -8,7 +8,7 @@
 set -euo pipefail
 out=$1 model=$2 train=$3
 shift 3
-program=${LONGVIEW:-build/longview} memory=${MEMORY:-infini:segment=1024,overlap=1024}
+program=${LONGVIEW:-build/longview} memory=${MEMORY:-infini_streaming:segment=1024,overlap=1024}
 device=(--device "${DEVICE:-auto}") changes=()
 for change in ${SET:-}; do changes+=(--set "$change"); done
 mkdir -p "$out"

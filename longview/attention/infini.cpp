@@ -82,7 +82,7 @@ struct Infini final : Attention {
 
   std::optional<int64_t> bound() const override {
     if (others && !others->bound()) return std::nullopt;
-    return c.sinks + c.overlap + c.segment;
+    return view_length();
   }
   bool has_gates() const override { return has_memory; }
   bool knows_documents() const override { return has_memory && c.sinks == 0 && c.overlap == 0; }
@@ -101,9 +101,8 @@ struct Infini final : Attention {
     const int64_t begun = segment.first % c.segment == 0 ? 0 : std::min(T, c.segment - segment.first % c.segment);
     const int64_t whole = is_parallel(x, position, segment) ? (T - begun) / c.segment * c.segment : 0;
     LV_CHECK(whole == T || (!segment.write.defined() && !segment.document.defined()),
-             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, no sinks, an "
-             "overlap of a "
-             "segment at most, and plain rotary positions",
+             "[infini] weights and several texts a row need whole segments of {} tokens from the start of one, an overlap of a "
+             "segment at most, sinks that leave it all at once (none for several texts), and plain rotary positions",
              c.segment);
     LV_CHECK(
         segment.spread == nullptr || whole == T,
@@ -127,31 +126,41 @@ struct Infini final : Attention {
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
     const bool is_training = c10::GradMode::is_enabled() && x.q.requires_grad();
     const bool is_wanted = !x.q.is_cpu() || is_training || segment.spread || segment.write.defined() || segment.document.defined();
-    if (!has_memory || !is_wanted || c.sinks > 0 || c.overlap > c.segment) return false;
+    if (!has_memory || !is_wanted || c.overlap > c.segment) return false;
+    // Sinks leave the view all at once (kernels/infini.h), and are of one text and one rank.
+    if (c.sinks > 0 && (segment.document.defined() || segment.spread != nullptr)) return false;
+    if (c.overlap < c.segment && c.sinks > c.segment - c.overlap) return false;
     const Pieces& pieces = position.fused();
     if (!pieces || pieces->size() != 1) return false;
     const Piece& piece = (*pieces)[0];
     return !piece.query.at && !piece.key.at && !piece.bias && !piece.decay.defined() &&
-           position.scale(at::arange(c.overlap + c.segment, at::kLong), c.overlap + c.segment).eq(1).all().item<bool>();
+           position.scale(at::arange(view_length(), at::kLong), view_length()).eq(1).all().item<bool>();
   }
 
   /// Whole segments from token `first` of the text on.
   Tensor attend_at_once(const Qkv& x, int64_t first, const Position& position, const Segment& segment, State& state) const {
     kernels::InfiniOperands operands{.q = x.q, .k = x.k, .v = x.v, .gate = x.gate};
-    operands.rotation = position.rotation(c.overlap + c.segment, {}, 0, c.overlap + c.segment, x.q.device());
+    operands.rotation = position.rotation(view_length(), {}, 0, view_length(), x.q.device());
     operands.weight = segment.write, operands.document = segment.document;
     if (const auto M = state.tensors.find("M"); M != state.tensors.end()) {
       const auto n = state.tensors.find("n");  // kept where it is not the number of tokens
-      const auto written = static_cast<double>(first - c.overlap);
+      const auto written = static_cast<double>(first - c.overlap - c.sinks);
       operands.memory = {M->second, state.tensors.at("z"),
                          n != state.tensors.end() ? n->second : at::full({x.q.size(0)}, written, M->second.options())};
     }
+    if (c.sinks > 0) {
+      operands.begun = first;
+      if (first > 0) operands.sink_k = state.tensors.at("sink_k"), operands.sink_v = state.tensors.at("sink_v");
+    }
     if (c.overlap > 0 && first > 0) {
       operands.k_before = state.tensors.at("k"), operands.v_before = state.tensors.at("v");
+      if (operands.k_before.size(2) < c.overlap)  // the rest are sinks
+        operands.k_before = at::cat({operands.sink_k, operands.k_before}, 2),
+        operands.v_before = at::cat({operands.sink_v, operands.v_before}, 2);
       if (segment.write.defined()) operands.weight = at::cat({state.tensors.at("write"), segment.write}, 1);  // [B,O+T]
     }
     const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
-    const kernels::InfiniRules all{c.segment, c.overlap, rules, empty};
+    const kernels::InfiniRules all{c.segment, c.overlap, rules, empty, c.sinks};
     kernels::SpreadMemory spread;
     if (segment.spread != nullptr) {
       const auto held = state.tensors.find("document");
@@ -164,17 +173,23 @@ struct Infini final : Attention {
     }
     const auto out = kernels::infini(operands, all);
     const Memory& last = segment.spread != nullptr ? spread.after : out.memory;
-    keep_view(operands, segment, state);
-    if (first + x.q.size(2) == c.overlap) return out.out;  // nothing has left the view
+    keep_view(operands, first, segment, state);
+    if (first + x.q.size(2) <= c.overlap + c.sinks) return out.out;  // nothing has left the view
     state.tensors["M"] = last.M, state.tensors["z"] = last.z;
     if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = last.n;
     return out.out;
   }
 
-  /// The last tokens, which the next segment sees.
-  void keep_view(const kernels::InfiniOperands& x, const Segment& segment, State& state) const {
+  /// Places in view of the last token of a segment.
+  int64_t view_length() const { return c.sinks + c.overlap + c.segment; }
+
+  /// The tokens that the next segment sees: the first ones, and the last ones that are not among them.
+  void keep_view(const kernels::InfiniOperands& x, int64_t first, const Segment& segment, State& state) const {
+    if (c.sinks > 0 && first == 0)
+      state.tensors["sink_k"] = x.k.narrow(2, 0, c.sinks).clone(), state.tensors["sink_v"] = x.v.narrow(2, 0, c.sinks).clone();
     if (c.overlap == 0) return;
-    state.tensors["k"] = last(x.k, c.overlap).clone(), state.tensors["v"] = last(x.v, c.overlap).clone();
+    const int64_t count = std::min(c.overlap, first + x.q.size(2) - c.sinks);
+    state.tensors["k"] = last(x.k, count).clone(), state.tensors["v"] = last(x.v, count).clone();
     if (segment.write.defined()) state.tensors["write"] = x.weight.narrow(1, x.weight.size(1) - c.overlap, c.overlap);
   }
 

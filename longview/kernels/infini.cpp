@@ -175,19 +175,28 @@ void check(const InfiniOperands& x, const InfiniRules& rules) {
   LV_CHECK(shapes['H'] % shapes['G'] == 0, "[infini] {} query heads do not share {} key heads evenly", shapes['H'], shapes['G']);
   LV_CHECK(rules.overlap >= 0 && rules.overlap <= rules.segment, "[infini] overlap must be 0 to the segment's {}; got {}",
            rules.segment, rules.overlap);
-  LV_CHECK(rules.overlap == 0 || !x.document.defined(), "[infini] an overlap does not know packed texts");
+  LV_CHECK((rules.overlap == 0 && rules.sinks == 0) || !x.document.defined(),
+           "[infini] an overlap and sinks do not know packed texts");
+  LV_CHECK(rules.sinks >= 0 &&
+               (rules.overlap == rules.segment ? rules.sinks < rules.segment : rules.sinks <= rules.segment - rules.overlap),
+           "[infini] sinks must leave a view all at once: at most the {} tokens of a segment less its overlap of {}; got {}",
+           rules.segment, rules.overlap, rules.sinks);
+  LV_CHECK(rules.sinks == 0 || x.sink_k.defined() == (x.begun > 0),
+           "[infini] sinks belong to a text that goes on; {} of its tokens went before", x.begun);
   const bool is_going_on = x.k_before.defined();
-  const std::string O = std::to_string(rules.overlap), view = std::to_string(rules.overlap + rules.segment),
-                    F = std::to_string(feature_width(shapes['D'], rules.memory.features));
+  const std::string O = std::to_string(rules.overlap), view = std::to_string(rules.sinks + rules.overlap + rules.segment),
+                    sinks = std::to_string(rules.sinks), F = std::to_string(feature_width(shapes['D'], rules.memory.features));
   if (x.rotation.cos.defined()) shapes("rotation.cos", x.rotation.cos, view + " M")("rotation.sin", x.rotation.sin, view + " M");
   if (is_going_on) shapes("k_before", x.k_before, "B G " + O + " D")("v_before", x.v_before, "B G " + O + " D");
+  if (x.sink_k.defined()) shapes("sink_k", x.sink_k, "B G " + sinks + " D")("sink_v", x.sink_v, "B G " + sinks + " D");
   if (x.weight.defined()) shapes("weight", x.weight, fmt::format("B {}", x.q.size(2) + (is_going_on ? rules.overlap : 0)));
   if (x.document.defined()) shapes("document", x.document, "B T");
   if (!x.memory.M.defined()) return;
   shapes("memory.M", x.memory.M, "B G " + F + " D")("memory.z", x.memory.z, "B G " + F)("memory.n", x.memory.n, "B");
 }
 
-InfiniResult infini_parallel(const InfiniOperands& x, const InfiniRules& rules) {
+InfiniResult infini_parallel(const InfiniOperands& operands, const InfiniRules& rules) {
+  const InfiniOperands x = without_sinks_written(operands, rules);
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1), R = H / G, N = rules.segment;
   const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   const int64_t F = feature_width(D, rules.memory.features);

@@ -167,14 +167,17 @@ std::string infini_fused_refusal(const InfiniOperands& x, const InfiniRules& rul
 
 InfiniResult infini_cuda(const InfiniOperands& x, const InfiniRules& rules) { return infini_fused(x, rules, *cuda_library()); }
 
-InfiniResult infini_fused(const InfiniOperands& x, const InfiniRules& rules, const CudaLaunches& kernels) {
+InfiniResult infini_fused(const InfiniOperands& operands, const InfiniRules& rules, const CudaLaunches& kernels) {
+  const InfiniOperands x = without_sinks_written(operands, rules);
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1), R = H / G, N = rules.segment;
   const auto options = x.q.options().dtype(at::kFloat).requires_grad(false);
   const bool is_viewed =
       rules.overlap > 0 && !x.k_before.defined() && (!x.rotation.cos.defined() || 2 * x.rotation.cos.size(-1) == D);
   const int64_t late = is_viewed ? rules.overlap : 0;
   const Segments parts = cut(x, {N, rules.overlap - late, rules.memory, rules.empty});
-  const Tensor inside = late > 0 ? attend_inside(x, rules, kernels.rows) : attend_inside(parts, x, rules);  // [B,G,S,R,N,D]
+  const Tensor inside = late == 0         ? attend_inside(parts, x, rules)  // [B,G,S,R,N,D]
+                        : rules.sinks > 0 ? attend_inside(cut(x, rules), x, rules)
+                                          : attend_inside(x, rules, kernels.rows);
   const int64_t S = parts.S;
   const Tensor M = x.memory.M.defined() ? x.memory.M : at::zeros({B, G, D, D}, options);
   const Tensor z = x.memory.z.defined() ? x.memory.z : at::zeros({B, G, D}, options);

@@ -40,6 +40,21 @@ Tensor suffix(const Tensor& end, const Tensor& read, const Tensor& stays) {
   return at::stack(out, 2);
 }
 
+InfiniOperands without_sinks_written(InfiniOperands x, const InfiniRules& rules) {
+  const int64_t before = x.k_before.defined() ? rules.overlap : 0, first = x.begun - before;  // of the text's, that are here
+  if (rules.sinks == 0 || first >= rules.sinks) return x;
+  const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
+  x.weight = x.weight.defined() ? x.weight.clone() : at::ones({x.q.size(0), before + x.q.size(2)}, wide);
+  x.weight.narrow(1, 0, std::min(rules.sinks - first, x.weight.size(1))).zero_();
+  return x;
+}
+
+std::pair<Tensor, Tensor> sinks_of(const InfiniOperands& x, const InfiniRules& rules) {
+  if (x.sink_k.defined()) return {x.sink_k, x.sink_v};
+  const int64_t count = std::min(rules.sinks, x.k.size(2));
+  return {x.k.narrow(2, 0, count), x.v.narrow(2, 0, count)};
+}
+
 Tensor written_late(const InfiniOperands& x, int64_t late) {
   const int64_t B = x.q.size(0), T = x.q.size(2);
   const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).requires_grad(false);
@@ -91,7 +106,8 @@ Tensor attend_view(const Tensor& q, Tensor k, Tensor v) {
 
 Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniRules& rules) {
   const Tensor q = cut.q.transpose(1, 2);  // [B,S,G,R,N,D]
-  const int64_t B = q.size(0), S = q.size(1), G = q.size(2), R = q.size(3), N = q.size(4), D = q.size(5), O = rules.overlap;
+  const int64_t B = q.size(0), S = q.size(1), G = q.size(2), R = q.size(3), N = q.size(4), D = q.size(5), O = rules.overlap,
+                sinks = rules.sinks;
   const auto places = [&](int64_t first, int64_t count) -> Rotation {
     if (!x.rotation.cos.defined()) return {};
     return {x.rotation.cos.narrow(0, first, count), x.rotation.sin.narrow(0, first, count)};
@@ -100,20 +116,31 @@ Tensor attend_inside(const Segments& cut, const InfiniOperands& x, const InfiniR
   const auto back = [&](const Tensor& y, int64_t count) {
     return y.reshape({B, count, G, R, N, D}).transpose(1, 2);
   };  // [B,G,count,R,N,D]
-  if (O > 0) {
+  if (O > 0 || sinks > 0) {
     // Segments of what is written begin `overlap` tokens before the text's, with just what the text's segments see besides their own.
-    const auto attend = [&](int64_t first, int64_t count, int64_t before) {  // segments, and tokens before each that it sees
-      const auto view = [&](const Tensor& y, const Tensor& written) {        // [B,count,G,before+N,D]
-        const Tensor own = y.narrow(2, O + first * N, count * N).view({B, G, count, N, D}).transpose(1, 2);
-        return before == 0 ? own : at::cat({written.narrow(2, first, count).narrow(3, 0, before).transpose(1, 2), own}, 3);
+    const auto [sink_k, sink_v] = sinks_of(x, rules);
+    // `count` segments, each with so many tokens before it, and k0 and v0 [B,G,sinks,D] before those where they are given.
+    const auto attend = [&](int64_t first, int64_t count, const Tensor& k0, const Tensor& v0, int64_t before) {
+      const auto view = [&](const Tensor& y, const Tensor& written, const Tensor& always) {  // [B,count,G,sinks+before+N,D]
+        std::vector<Tensor> seen{y.narrow(2, O + first * N, count * N).view({B, G, count, N, D}).transpose(1, 2)};
+        if (before > 0) seen.insert(seen.begin(), written.narrow(2, first, count).narrow(3, 0, before).transpose(1, 2));
+        if (always.defined()) seen.insert(seen.begin(), always.unsqueeze(1).expand({B, count, G, sinks, D}));
+        return seen.size() == 1 ? seen[0] : at::cat(seen, 3);
       };
-      const Tensor rows = as_rows(rotate_with_gradient(q.narrow(1, first, count), places(O, N)));
-      const Tensor seen = keys(rotate_with_gradient(view(cut.keys, cut.k), places(O - before, before + N)));
-      return back(attend_view(rows, seen, keys(view(cut.values, cut.v))), count);
+      const Tensor rows = as_rows(rotate_with_gradient(q.narrow(1, first, count), places(sinks + O, N))),
+                   k = view(cut.keys, cut.k, k0);
+      const Tensor seen = keys(rotate_with_gradient(k, places(sinks + O + N - k.size(3), k.size(3))));
+      return back(attend_view(rows, seen, keys(view(cut.values, cut.v, v0))), count);
     };
-    if (x.k_before.defined()) return attend(0, S, O);
-    const Tensor begin = attend(0, 1, 0);  // nothing stands before a text
-    return S > 1 ? at::cat({begin, attend(1, S - 1, O)}, 2) : begin;
+    std::vector<Tensor> outs;
+    for (int64_t s = 0; s < S;) {  // a segment with nothing before it, one with sinks among what is before it, all the others
+      const int64_t begin = x.begun + s * N;
+      const bool is_first = s == 0 && !x.k_before.defined() && !x.sink_k.defined(), is_apart = has_left_sinks(begin, rules);
+      const int64_t count = is_first || (sinks > 0 && !is_apart) ? 1 : S - s;
+      outs.push_back(attend(s, count, is_apart ? sink_k : Tensor(), is_apart ? sink_v : Tensor(), is_first ? 0 : O));
+      s += count;
+    }
+    return outs.size() == 1 ? outs[0] : at::cat(outs, 2);
   }
   const Tensor rows = as_rows(rotate_with_gradient(q, x.rotation)),
                k = keys(rotate_with_gradient(cut.k.transpose(1, 2), x.rotation)), v = keys(cut.v.transpose(1, 2));

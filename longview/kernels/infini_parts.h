@@ -24,6 +24,12 @@ struct Segments {
   Tensor weight;        // [B,T] of the tokens that are written; undefined: once
   Tensor keys, values;  // [B,G,O+S*N,D] in view; those of the segments where nothing overlaps
 };
+/// x with a weight that writes no sink.
+InfiniOperands without_sinks_written(InfiniOperands x, const InfiniRules& rules);
+/// The text's first tokens, as many as there are of those that every view sees: k and v [B,G,sinks,D].
+std::pair<Tensor, Tensor> sinks_of(const InfiniOperands& x, const InfiniRules& rules);
+/// Whether a segment that begins at that token of the text sees the sinks besides what is before it, and not among it.
+inline bool has_left_sinks(int64_t begin, const InfiniRules& rules) { return rules.sinks > 0 && begin > rules.overlap; }
 /// How often each of the tokens is written that come `late` before the text's, [B,T].
 Tensor written_late(const InfiniOperands& x, int64_t late);
 Segments cut(const InfiniOperands& x, const InfiniRules& rules);

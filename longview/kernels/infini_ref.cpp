@@ -1,19 +1,19 @@
 // The definition of Infini-attention: one segment after the other, every row of it at once, letters as in the paper.
-#include "longview/kernels/infini.h"
+#include "longview/kernels/infini_parts.h"
 
 namespace longview::kernels {
 namespace {
 
-/// One softmax over the tokens in view that are not later and of the same text: q [B,H,n,D], k and v [B,G,p+n,D], p of up to `overlap` before the segment.
-Tensor local(const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, int64_t overlap, const Tensor& document) {
-  const int64_t n = q.size(2), all = k.size(2), first = overlap + n - all, repeat = q.size(1) / k.size(1);
+/// One softmax over the tokens in view that are not later and of the same text: q [B,H,n,D], k and v [B,G,p+n,D], p of up to `most` before the segment.
+Tensor local(const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& rotation, int64_t most, const Tensor& document) {
+  const int64_t n = q.size(2), all = k.size(2), first = most + n - all, repeat = q.size(1) / k.size(1);
   const auto rows = [&](int64_t first, int64_t count) -> Rotation {
     if (!rotation.cos.defined()) return {};
     return {rotation.cos.narrow(0, first, count), rotation.sin.narrow(0, first, count)};
   };
   const Tensor keys = rotate(k, rows(first, all)).repeat_interleave(repeat, 1),
                values = v.repeat_interleave(repeat, 1);  // [B,H,all,D]
-  const Tensor score = at::matmul(rotate(q, rows(overlap, n)), keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)));
+  const Tensor score = at::matmul(rotate(q, rows(most, n)), keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)));
   Tensor hidden = at::ones({n, all}, q.options().dtype(at::kBool)).triu(all - n + 1);                                 // [n,all]
   if (document.defined()) hidden = hidden.logical_or(document.unsqueeze(-1) != document.unsqueeze(-2)).unsqueeze(1);  // [B,1,n,n]
   return at::matmul(at::softmax(score.masked_fill(hidden, -INFINITY), -1), values);                                   // [B,H,n,D]
@@ -21,8 +21,9 @@ Tensor local(const Tensor& q, const Tensor& k, const Tensor& v, const Rotation& 
 
 }  // namespace
 
-InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules) {
-  check(x, rules);
+InfiniResult infini_ref(const InfiniOperands& operands, const InfiniRules& rules) {
+  check(operands, rules);
+  const InfiniOperands x = without_sinks_written(operands, rules);
   const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1), N = rules.segment;
   const auto wide = x.q.options().dtype(x.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   const int64_t F = feature_width(D, rules.memory.features);
@@ -34,10 +35,14 @@ InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules) {
   // Tokens of the text from `begin` on, 0 the first here: those before it are negative.
   const int64_t begin = x.k_before.defined() ? -rules.overlap : 0;
   const Tensor keys = begin < 0 ? at::cat({x.k_before, x.k}, 2) : x.k, values = begin < 0 ? at::cat({x.v_before, x.v}, 2) : x.v;
+  const auto [sink_k, sink_v] = sinks_of(x, rules);
   for (int64_t first = 0; first < T; first += N) {
     const int64_t count = std::min(N, T - first);
     const int64_t from = std::max(begin, first - rules.overlap);  // the first in view
-    const auto in_view = [&](const Tensor& y) { return y.narrow(2, from - begin, first + count - from); };
+    const auto in_view = [&](const Tensor& y, const Tensor& sinks) {
+      const Tensor near = y.narrow(2, from - begin, first + count - from);
+      return has_left_sinks(x.begun + first, rules) ? at::cat({sinks, near}, 2) : near;
+    };
     const Tensor q = x.q.narrow(2, first, count);
     const Tensor document = x.document.defined() ? x.document.narrow(1, first, count) : Tensor();  // [B,count]
     Tensor live = (n > 0).unsqueeze(-1).expand({B, count});                                        // [B,count]
@@ -45,7 +50,9 @@ InfiniResult infini_ref(const InfiniOperands& x, const InfiniRules& rules) {
 
     const Memory old{M.repeat_interleave(H / G, 1), z.repeat_interleave(H / G, 1), n.view({B, 1})};
     const Tensor a_memory = memory_read(features(q, rules.memory.features), old, live.to(wide).unsqueeze(1), rules.memory);
-    const Tensor a_local = local(q, in_view(keys), in_view(values), x.rotation, rules.overlap, document).to(wide);  // [B,H,count,D]
+    const Tensor a_local =
+        local(q, in_view(keys, sink_k), in_view(values, sink_v), x.rotation, rules.sinks + rules.overlap, document)
+            .to(wide);  // [B,H,count,D]
     const Tensor gated = rules.empty == EmptyMemory::bypass ? g * live.to(wide).view({B, 1, count, 1}) : g;
     outs.push_back((gated * a_memory + (1 - gated) * a_local).to(x.q.scalar_type()));
     if (count < N) break;

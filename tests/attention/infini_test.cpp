@@ -17,7 +17,7 @@ const Rotary kRotary{kDims, 10000, 512};
 
 std::string setting_of(const InfiniCase& c) {
   using namespace kernels;
-  return fmt::format("infini:segment={},overlap={},rule={},features={},read={},empty={}", c.N, c.overlap,
+  return fmt::format("infini:segment={},overlap={},sinks={},rule={},features={},read={},empty={}", c.N, c.overlap, c.sinks,
                      c.write == WriteRule::linear  ? "linear"
                      : c.write == WriteRule::delta ? "delta"
                                                    : "corrected_delta",
@@ -31,10 +31,10 @@ std::vector<std::vector<int64_t>> cuts_of(int64_t T) {
 
 TEST(InfiniStreaming, SaysWhatTheDefinitionSaysInAnyCuts) {
   for (const auto& c : infini_cases()) {
-    if (c.T == 0 || c.packing != Packing::none || c.is_continued || c.D != kDims) continue;
+    if (c.T == 0 || c.packing != Packing::none || c.is_continued || c.begun > 0 || c.D != kDims) continue;
     kernels::InfiniOperands x = operands(c);
     const auto rope = make_position("rope", kRotary);
-    const int64_t view = c.overlap + c.N;
+    const int64_t view = c.sinks + c.overlap + c.N;
     const auto table = rope->rotation(view, {}, 0, view);
     x.rotation = {table.cos, table.sin};
     const auto attention = make_attention(setting_of(c), kRotary);
@@ -60,7 +60,9 @@ TEST(InfiniStreaming, TrainingComputesTheSameInOneCallOrSeveral) {
   const Shape shape{2, 6, 2, 160, kDims};
   const auto rope = make_position("rope", kRotary);
   const auto set = at::arange(160).remainder(3).expand({2, 160}).to(at::kFloat);  // [B,T]
-  for (const char* setting : {"infini:segment=16", "infini:segment=16,overlap=5", "infini:segment=16,overlap=16,rule=delta"}) {
+  for (const char* setting :
+       {"infini:segment=16", "infini:segment=16,overlap=5", "infini:segment=16,overlap=16,rule=delta", "infini:segment=16,sinks=3",
+        "infini:segment=16,overlap=5,sinks=11,rule=delta", "infini_streaming:segment=16,overlap=16"}) {
     const auto attention = make_attention(setting, kRotary);
     const Qkv plain = random_qkv(shape, 1);
     Qkv x = plain;

@@ -19,7 +19,7 @@ struct InfiniCase {
   kernels::EmptyMemory empty = kernels::EmptyMemory::bypass;
   bool is_continued = false;  // begins with a memory that is not empty
   double size = 1;            // of q and k
-  int64_t overlap = 0;
+  int64_t overlap = 0, sinks = 0, begun = 0;
 };
 
 inline void PrintTo(const InfiniCase& c, std::ostream* out) { *out << c.name; }
@@ -53,21 +53,38 @@ inline std::vector<InfiniCase> infini_cases() {
     out.push_back({.name = "overlap in one segment", .T = 16, .write = write, .overlap = 3});
     out.push_back({.name = "overlap weighted", .write = write, .packing = Packing::weighted, .overlap = 7});
     out.push_back({.name = "overlap continued", .write = write, .packing = Packing::weighted, .is_continued = true, .overlap = 9});
+    out.push_back({.name = "sinks", .write = write, .sinks = 3});
+    out.push_back(
+        {.name = "sinks and an overlap", .H = 6, .write = write, .packing = Packing::weighted, .overlap = 5, .sinks = 11});
+    out.push_back({.name = "sinks and an overlap of a segment", .write = write, .overlap = 16, .sinks = 4});
+    out.push_back({.name = "sinks in one segment", .T = 9, .write = write, .overlap = 16, .sinks = 4});
+    out.push_back({.name = "sinks of a text that goes on",
+                   .write = write,
+                   .packing = Packing::weighted,
+                   .is_continued = true,
+                   .overlap = 9,
+                   .sinks = 3,
+                   .begun = 48});
+    out.push_back({.name = "sinks that have just been read", .write = write, .overlap = 16, .sinks = 3, .begun = 16});
   }
   out.push_back({.name = "heads of 64", .T = 300, .H = 2, .G = 1, .D = 64, .N = 64});
   out.push_back({.name = "large keys", .size = 8});
   return out;
 }
 
-inline kernels::InfiniRules rules_of(const InfiniCase& c) { return {c.N, c.overlap, {c.write, c.features, c.read}, c.empty}; }
+inline kernels::InfiniRules rules_of(const InfiniCase& c) {
+  return {c.N, c.overlap, {c.write, c.features, c.read}, c.empty, c.sinks};
+}
 
 inline kernels::InfiniOperands operands(const InfiniCase& c, uint64_t seed = 1) {
   constexpr int64_t B = 2;
   Randoms random(seed);
   kernels::InfiniOperands x{random.normal({B, c.H, c.T, c.D}) * c.size, random.normal({B, c.G, c.T, c.D}) * c.size,
                             random.normal({B, c.G, c.T, c.D}), at::linspace(c.gate, 1 - c.gate, c.H)};
-  x.rotation = random.rotation(c.overlap + c.N, c.D / 2);
-  if (c.is_continued && c.overlap > 0)
+  x.rotation = random.rotation(c.sinks + c.overlap + c.N, c.D / 2);
+  x.begun = c.begun;
+  if (c.begun > 0) x.sink_k = random.normal({B, c.G, c.sinks, c.D}), x.sink_v = random.normal({B, c.G, c.sinks, c.D});
+  if ((c.is_continued || c.begun > 0) && c.overlap > 0)
     x.k_before = random.normal({B, c.G, c.overlap, c.D}), x.v_before = random.normal({B, c.G, c.overlap, c.D});
   const int64_t written = c.T + (x.k_before.defined() ? c.overlap : 0);
   if (c.packing == Packing::weighted)
@@ -86,11 +103,11 @@ inline kernels::InfiniOperands operands(const InfiniCase& c, uint64_t seed = 1) 
 
 /// The same numbers in another type, as leaves that want gradients or not.
 inline kernels::InfiniOperands as(kernels::InfiniOperands x, at::ScalarType dtype, bool has_gradients = false) {
-  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.k_before, &x.v_before, &x.memory.M,
-                       &x.memory.z, &x.memory.n, &x.weight})
+  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.rotation.cos, &x.rotation.sin, &x.k_before, &x.v_before, &x.sink_k, &x.sink_v,
+                       &x.memory.M, &x.memory.z, &x.memory.n, &x.weight})
     *tensor = in_dtype(*tensor, dtype);
   if (!has_gradients) return x;
-  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.k_before, &x.v_before, &x.memory.M, &x.memory.z})
+  for (auto* tensor : {&x.q, &x.k, &x.v, &x.gate, &x.k_before, &x.v_before, &x.sink_k, &x.sink_v, &x.memory.M, &x.memory.z})
     if (tensor->defined()) *tensor = tensor->detach().clone().requires_grad_(true);
   return x;
 }

@@ -38,12 +38,24 @@ inline std::vector<InfiniCase> fused_infini_cases() {
                  .packing = Packing::weighted,
                  .is_continued = true,
                  .overlap = 32});
+  out.push_back({.name = "sinks and an overlap", .T = 96, .D = 16, .N = 32, .overlap = 20, .sinks = 4});
+  out.push_back(
+      {.name = "sinks and an overlap of a whole segment", .T = 96, .H = 3, .G = 1, .D = 16, .N = 24, .overlap = 24, .sinks = 4});
+  out.push_back({.name = "sinks alone", .T = 96, .D = 16, .N = 32, .packing = Packing::weighted, .sinks = 5});
+  out.push_back({.name = "sinks of a text that goes on",
+                 .T = 96,
+                 .D = 16,
+                 .N = 32,
+                 .is_continued = true,
+                 .overlap = 32,
+                 .sinks = 4,
+                 .begun = 64});
   return out;
 }
 
 /// On a device, as training has them: q, k and v in bf16, the rest in f32. From values that bf16 has.
 inline kernels::InfiniOperands for_training(kernels::InfiniOperands x, at::Device device, bool is_narrow) {
-  for (Tensor* part : {&x.q, &x.k, &x.v, &x.k_before, &x.v_before})
+  for (Tensor* part : {&x.q, &x.k, &x.v, &x.k_before, &x.v_before, &x.sink_k, &x.sink_v})
     if (part->defined()) *part = part->to(at::kBFloat16).to(device, is_narrow ? at::kBFloat16 : at::kDouble);
   for (Tensor* part : {&x.gate, &x.rotation.cos, &x.rotation.sin, &x.weight, &x.memory.M, &x.memory.z, &x.memory.n})
     if (part->defined()) *part = part->to(device, is_narrow ? at::kFloat : at::kDouble);

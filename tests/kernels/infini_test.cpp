@@ -192,17 +192,20 @@ TEST(Infini, AWeightIsHowOftenASegmentCame) {
 
 TEST(Infini, AMemoryGoesOnFromCallToCall) {
   for (const auto write : {WriteRule::linear, WriteRule::delta, WriteRule::corrected_delta}) {
-    for (const int64_t overlap : {0, 5, 16}) {
-      const InfiniCase c{.name = "continued", .T = 100, .write = write, .overlap = overlap};
+    for (const auto& [overlap, sinks, done] : std::vector<std::array<int64_t, 3>>{
+             {0, 0, 48}, {5, 0, 48}, {16, 0, 48}, {0, 3, 48}, {5, 3, 16}, {16, 3, 48}, {16, 3, 16}}) {
+      const InfiniCase c{.name = "continued", .T = 100, .write = write, .overlap = overlap, .sinks = sinks};
       const InfiniOperands x = operands(c);
-      const auto whole = infini(x, rules_of(c)), first = infini(tokens(x, 0, 48), rules_of(c));
-      InfiniOperands rest = tokens(x, 48, 52);
+      const auto whole = infini(x, rules_of(c)), first = infini(tokens(x, 0, done), rules_of(c));
+      InfiniOperands rest = tokens(x, done, 100 - done);
       rest.memory = first.memory;
-      if (overlap > 0) rest.k_before = x.k.narrow(2, 48 - overlap, overlap), rest.v_before = x.v.narrow(2, 48 - overlap, overlap);
+      if (sinks > 0) rest.begun = done, rest.sink_k = x.k.narrow(2, 0, sinks), rest.sink_v = x.v.narrow(2, 0, sinks);
+      if (overlap > 0)
+        rest.k_before = x.k.narrow(2, done - overlap, overlap), rest.v_before = x.v.narrow(2, done - overlap, overlap);
       const auto second = infini(rest, rules_of(c));
       EXPECT_LT(largest_difference(whole.out, at::cat({first.out, second.out}, 2)), 1e-5);
       EXPECT_LT(largest_difference(whole.memory.M, second.memory.M), 1e-4);
-      EXPECT_EQ(second.memory.n[0].item<double>(), static_cast<double>(96 - overlap));
+      EXPECT_EQ(second.memory.n[0].item<double>(), static_cast<double>(96 - overlap - sinks));
     }
   }
 }
@@ -275,6 +278,11 @@ TEST(Infini, RefusesWhatMakesNoSense) {
   };
   EXPECT_NE(message({.name = "", .N = 0}, [](auto&) {}).find("segment must be at least 1; got 0"), std::string::npos);
   EXPECT_NE(message({.name = "", .overlap = 17}, [](auto&) {}).find("overlap must be 0 to the segment's 16; got 17"),
+            std::string::npos);
+  EXPECT_NE(message({.name = "", .overlap = 5, .sinks = 12}, [](auto&) {})
+                .find("at most the 16 tokens of a segment less its overlap of 5; got 12"),
+            std::string::npos);
+  EXPECT_NE(message({.name = "", .sinks = 3}, [](auto& x) { x.begun = 16; }).find("16 of its tokens went before"),
             std::string::npos);
   EXPECT_NE(message({.name = "", .packing = Packing::packed, .overlap = 4}, [](auto&) {}).find("packed"), std::string::npos);
   EXPECT_NE(message(kPlain, [](auto& x) { x.gate = at::ones({3}); }).find("gate must be [H]; got [3]"), std::string::npos);
