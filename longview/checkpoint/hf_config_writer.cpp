@@ -77,7 +77,8 @@ Json config_to_json(const Checkpoint& checkpoint, BlockType type) {
   const ModelConfig& c = checkpoint.config;
   const std::string architecture = written_architecture(c);
   Json out;
-  const bool is_ours = !c.position.empty() || !c.normalized.empty();  // a class that does not know it would compute something else
+  // What a class that does not know it would compute something else from; a sigmoid's gate is never closed, a tanh's may be.
+  const bool is_ours = !c.position.empty() || !c.normalized.empty() || c.memory_gate == "sigmoid";
   for (const auto& [known, name] : kClasses)
     if (architecture == known) out["architectures"] = Json::array({is_ours ? "LongviewForCausalLM" : name});
   out["model_type"] = is_ours ? "longview" : architecture;

@@ -66,6 +66,7 @@ TEST_F(ProgramConvert, AMemoryChangesNothingAtFirst) {
 TEST_F(ProgramConvert, GatesCanBeOpenedAndTakenAway) {
   const Json json = converted({llama, at("open"), "--add-infini=infini:segment=16", "--gate", "sigmoid"});
   EXPECT_EQ(json["memory_gate"], "sigmoid");
+  EXPECT_EQ(Json::parse(read_text(at("open/config.json")))["model_type"], "longview");  // Llama's class would leave the memory out
   EXPECT_NE(losses(at("open"), {}), losses(at("open"), {"--attention", "infini:segment=16,memory=off"}));
   converted({at("open"), at("closed"), "--drop-infini", "--dtype", "f32"});
   converted({llama, at("plain")});
