@@ -124,12 +124,12 @@ class Passkey final : public NumberedSource {
 
   /// Numbers of one style, some 12 to 300 tokens apart, in place of what stood there; some begin like one of the keys.
   void add_numbers(Row& row, const std::vector<Needle>& needles, Random& random) const {
-    const int64_t style = random.below(kNumberStyles);
+    Numbers numbers(random);
     const double apart = 12 * std::pow(25.0, random.uniform());
     for (auto at = static_cast<int64_t>(apart * random.uniform()); at < row.length();
          at += static_cast<int64_t>(apart * (0.5 + random.uniform()))) {
-      const std::string number = random.chance(config_.alike) ? ' ' + alike(random.one_of(needles).blanks.key, random) + ' '
-                                                              : random_number(style, random);
+      const std::string number =
+          random.chance(config_.alike) ? ' ' + alike(random.one_of(needles).blanks.key, random) + ' ' : numbers.next(random);
       const auto ids = tokenizer_->encode(number);
       if (at + static_cast<int64_t>(ids.size()) > row.length()) break;
       std::copy(ids.begin(), ids.end(), row.ids.begin() + at);

@@ -251,19 +251,28 @@ std::string alike(const std::string& key, Random& random) {
   return out;
 }
 
-std::string random_number(int64_t style, Random& random) {
+Numbers::Numbers(Random& random)
+    : style_(static_cast<Style>(random.below(static_cast<int64_t>(Style::kCount)))),
+      runs_(random.chance(0.75)),
+      label_(random.chance(0.6) ? unheard(random).substr(0, static_cast<size_t>(random.between(1, 3))) : ""),
+      chapter_(random.between(1, 150)),
+      verse_(random.between(1, 60)) {
+  if (label_.empty()) return;
+  label_[0] = static_cast<char>(std::toupper(label_[0]));
+  if (random.chance(0.5)) label_ = fmt::format("{}{}", random.between(1, 9), label_);
+}
+
+std::string Numbers::next(Random& random) {
   const auto below = [&](int64_t limit) { return random.below(limit); };
-  switch (style) {
-    case 0: {  // a verse: 3:16, Ge3:16, 1Sa3:16
-      std::string book = random.chance(0.5) ? unheard(random).substr(0, static_cast<size_t>(random.between(2, 3))) : "";
-      if (!book.empty()) book[0] = static_cast<char>(std::toupper(book[0]));
-      return fmt::format("\n{}{}{}:{} ", book.empty() || below(4) > 0 ? "" : "1", book, 1 + below(150), 1 + below(60));
-    }
-    case 1: return fmt::format(" {}. ", 1 + below(999));
-    case 2: return fmt::format(" in {} ", 1000 + below(1030));
-    case 3: return fmt::format(" {},{:03} ", 1 + below(999), below(1000));
-    case 4: return fmt::format(" {} ", random_key("codes", random));
-    case 5: return fmt::format(" {} ", random.one_of(kWords));
+  if (!runs_) chapter_ = 1 + below(150), verse_ = 1 + below(60);
+  else if (++verse_ > 60) ++chapter_, verse_ = 1;
+  switch (style_) {
+    case Style::kVerse: return fmt::format("\n{}{}:{} ", label_, chapter_, verse_);
+    case Style::kList: return fmt::format(" {}{}. ", label_, runs_ ? verse_ : 1 + below(999));
+    case Style::kYear: return fmt::format(" in {} ", 1000 + below(1030));
+    case Style::kAmount: return fmt::format(" {},{:03} ", 1 + below(999), below(1000));
+    case Style::kCode: return fmt::format(" {} ", random_key("codes", random));
+    case Style::kWord: return fmt::format(" {} ", random.one_of(kWords));
     default: return fmt::format(" {} ", below(below(2) == 0 ? 100000 : below(2) == 0 ? 1000000 : 100));
   }
 }

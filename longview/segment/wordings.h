@@ -1,6 +1,7 @@
 // What needles and questions say: one wording, or a small grammar with a part that is kept from training.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,10 +38,20 @@ std::string random_key(std::string_view kind, Random& random);
 std::string alike(const std::string& key, Random& random);
 /// Four letters.
 std::string random_name(Random& random);
-/// A number as texts have them that is nobody's key: a verse's, a sentence's, a year, an amount, one of one to six digits alone; or a
-/// code, or a word that keys are made of.
-constexpr int64_t kNumberStyles = 7;
-std::string random_number(int64_t style, Random& random);
+/// Numbers as a text has them that are nobody's key. A text has one style: verses, lists, years, amounts, numbers of one to six digits alone; or codes,
+/// or words that keys are made of. Verses and lists mostly count on behind one label (1Sa3:16, 1Sa3:17), so that what follows a digit is one sign all along.
+class Numbers {
+ public:
+  explicit Numbers(Random& random);
+  std::string next(Random& random);
+
+ private:
+  enum class Style : uint8_t { kVerse, kList, kYear, kAmount, kCode, kWord, kPlain, kCount };
+  Style style_;
+  bool runs_;
+  std::string label_;
+  int64_t chapter_, verse_;
+};
 
 /// What stands around needles.
 extern const std::string_view kIntroduction;  // that there will be a question

@@ -170,12 +170,34 @@ TEST_F(PasskeyTest, FillerMayBeFullOfNumbers) {
     return count;
   };
   EXPECT_GT(digits("passkey:path=@books,numbers=1"), digits("passkey:path=@books") + 20 * 30);
+}
+
+// Seven styles, one a text; verses and lists mostly count on behind one label.
+TEST(NumbersOfAText, KeepTheirStyleAndCountOn) {
   Random random(3);
-  std::set<std::string> styles;
-  for (int64_t style = 0; style < kNumberStyles; ++style)
-    styles.insert(std::regex_replace(std::regex_replace(random_number(style, random), std::regex("[A-Z0-9]{3}-[A-Z0-9]{3}"), "C"),
-                                     std::regex("[0-9]+"), "0"));
-  EXPECT_EQ(styles.size(), static_cast<size_t>(kNumberStyles));
+  const std::vector<std::regex> styles = {std::regex(R"(\n([1-9]?[A-Z][a-z]*)?[0-9]+:[0-9]+ )"),
+                                          std::regex(R"( ([1-9]?[A-Z][a-z]*)?[0-9]+\. )"),
+                                          std::regex(R"( in [0-9]{4} )"),
+                                          std::regex(R"( [0-9]+,[0-9]{3} )"),
+                                          std::regex(R"( [A-Z0-9]{3}-[A-Z0-9]{3} )"),
+                                          std::regex(R"( [a-z]+ )"),
+                                          std::regex(R"( [0-9]+ )")};
+  std::vector<int> texts(styles.size());
+  int counts_on = 0;
+  for (int text = 0; text < 700; ++text) {
+    Numbers numbers(random);
+    const std::string one = numbers.next(random), other = numbers.next(random);
+    const auto has = [&](const std::regex& style) { return std::regex_match(one, style) && std::regex_match(other, style); };
+    const auto style = static_cast<size_t>(std::find_if(styles.begin(), styles.end(), has) - styles.begin());
+    ASSERT_LT(style, styles.size()) << one << other;
+    ++texts[style];
+    std::smatch at, then;
+    const std::regex verse(R"(\n(.*[^0-9])?([0-9]+):([0-9]+) )");
+    if (std::regex_match(one, at, verse) && std::regex_match(other, then, verse) && at[1] == then[1])
+      counts_on += at[2] == then[2] && std::stoi(then[3]) == std::stoi(at[3]) + 1 ? 1 : 0;
+  }
+  for (const int count : texts) EXPECT_NEAR(count, 100, 35);
+  EXPECT_NEAR(counts_on, 75, 30);
 }
 
 TEST_F(PasskeyTest, KeysAndNumbersMayBeginAlike) {
