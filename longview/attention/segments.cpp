@@ -6,6 +6,7 @@
 
 #include "longview/attention/kv.h"
 #include "longview/attention/scored.h"
+#include "longview/kernels/bands.h"
 
 namespace longview {
 namespace {
@@ -20,21 +21,6 @@ Part next_part(int64_t first, int64_t most, const SegmentCache& c) {
   const int64_t begin = c.begin(first), whole = most / c.segment;
   if (first > begin || whole == 0) return {first, std::min(most, begin + c.segment - first), 1};
   return {first, c.segment, begin < c.memory + c.slots * c.rate ? 1 : whole};
-}
-
-/// x [B,G,n,D]: tokens [first + s step, first + s step + width) of every segment s as a row of its own [B*S,G,width,D].
-Tensor rows_of(const Tensor& x, int64_t first, int64_t width, int64_t step, int64_t segments) {
-  if (segments == 1) return x.narrow(2, first, width);
-  const int64_t B = x.size(0), G = x.size(1), D = x.size(3);
-  const Tensor all = x.narrow(2, first, (segments - 1) * step + width).unfold(2, width, step);  // [B,G,S,D,width]
-  return all.permute({0, 2, 1, 4, 3}).reshape({B * segments, G, width, D});                     // [B*S,G,width,D]
-}
-
-/// And back: [B*S,H,N,D] -> [B,H,S*N,D].
-Tensor joined(const Tensor& x, int64_t segments) {
-  if (segments == 1) return x;
-  const int64_t B = x.size(0) / segments, H = x.size(1), N = x.size(2), D = x.size(3);
-  return x.view({B, segments, H, N, D}).transpose(1, 2).reshape({B, H, segments * N, D});
 }
 
 std::vector<int64_t> counted(int64_t first, int64_t count) {
@@ -66,7 +52,7 @@ class Sight {
   /// Slot n stands in the middle of its tokens.
   View compressed(int64_t first, int64_t count) const {
     const auto rows = [&](const Tensor& x) {
-      return rows_of(x, first - slots_.first, count, c_.segment / c_.rate, part_.segments);
+      return kernels::stretches(x, first - slots_.first, count, c_.segment / c_.rate, part_.segments);
     };
     View out{.k = rows(slots_.k), .v = rows(slots_.v), .from = all(0), .to = all(count), .query = queries()};
     for (int64_t n = first; n < first + count; ++n) out.keys.push_back(place(n * c_.rate + (c_.rate - 1) / 2));
@@ -79,9 +65,9 @@ class Sight {
     const int64_t own = part_.first - begin_ + part_.tokens, first = begin_ - memory;
     const auto rows = [&](const Tensor& x) {
       const bool is_cut = c_.is_stopped && memory > 0 && c10::GradMode::is_enabled() && x.requires_grad();
-      if (!is_cut) return rows_of(x, first - recent_.first, memory + own, c_.segment, part_.segments);
-      return at::cat({rows_of(x.detach(), first - recent_.first, memory, c_.segment, part_.segments),
-                      rows_of(x, begin_ - recent_.first, own, c_.segment, part_.segments)},
+      if (!is_cut) return kernels::stretches(x, first - recent_.first, memory + own, c_.segment, part_.segments);
+      return at::cat({kernels::stretches(x.detach(), first - recent_.first, memory, c_.segment, part_.segments),
+                      kernels::stretches(x, begin_ - recent_.first, own, c_.segment, part_.segments)},
                      2);  // [B*S,G,memory+own,D]
     };
     View out{.k = rows(recent_.k), .v = rows(recent_.v), .from = all(0), .to = {}, .query = queries(), .key = place(first)};
@@ -114,9 +100,9 @@ Tensor attended_in_segments(const Tensor& q, int64_t first, const Kept& recent, 
   std::vector<Tensor> outs;
   for (int64_t done = 0; done < q.size(2);) {
     const Part part = next_part(first + done, q.size(2) - done, cache);
-    const Tensor rows = rows_of(q, done, part.tokens, part.tokens, part.segments);  // [B*S,H,n,D]
+    const Tensor rows = kernels::stretches(q, done, part.tokens, part.tokens, part.segments);  // [B*S,H,n,D]
     const Tensor out = scored(rows, Sight(part, recent, slots, cache).views(), position, cache.places());
-    outs.push_back(joined(out, part.segments));  // [B,H,S*n,D]
+    outs.push_back(kernels::end_to_end(out, part.segments));  // [B,H,S*n,D]
     done += part.count();
   }
   return outs.size() == 1 ? outs[0] : at::cat(outs, 2);  // [B,H,T,D]

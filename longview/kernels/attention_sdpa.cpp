@@ -1,6 +1,7 @@
 // Attention by LibTorch's scaled_dot_product_attention: differentiable, on any device, flash attention (arXiv:2307.08691) on a GPU.
-// A row's scale goes into its query, where they are not all the same. is_causal counts from the top left, so it is for sets whose queries stand at their keys only;
-// every other range becomes a mask.
+// A row's scale goes into its query, where they are not all the same. is_causal counts from the top left, so it is for sets whose
+// queries stand at their keys only; every other range becomes a mask, of a block of queries where they see a window (kernels/bands.h).
+#include "longview/kernels/bands.h"
 #include "longview/kernels/gradients.h"
 
 namespace longview::kernels {
@@ -15,15 +16,18 @@ bool is_causal(const KeySet& set) {
   return true;
 }
 
-/// What is added to the scores: the bias, -infinity where a key is hidden.
-Tensor mask_of(const Tensor& q, const KeySet& set) {
+/// What is added to the scores of a band's first block: the bias, -infinity where a key is hidden; without a bias whether a key is seen.
+Tensor mask_of(const Tensor& q, const KeySet& set, const Band& band) {
   const auto on_device = [&](const std::vector<int64_t>& x) {
-    return at::tensor(x, at::kLong).to(q.device(), at::kLong, /*non_blocking=*/true).unsqueeze(-1);  // [Tq,1]
+    const auto first = x.begin() + band.row;
+    return at::tensor(std::vector<int64_t>(first, first + band.rows), at::kLong)
+        .to(q.device(), at::kLong, /*non_blocking=*/true)
+        .unsqueeze(-1);  // [rows,1]
   };
-  const Tensor j = at::arange(set.k.size(2), q.options().dtype(at::kLong).requires_grad(false));  // [Tk]
-  const Tensor is_hidden = (j < on_device(set.from)).logical_or(j >= on_device(set.to));          // [Tq,Tk]
+  const Tensor j = at::arange(band.key, band.key + band.keys, q.options().dtype(at::kLong).requires_grad(false));  // [keys]
+  const Tensor is_hidden = (j < on_device(set.from)).logical_or(j >= on_device(set.to));                           // [rows,keys]
   if (!set.bias.defined()) return is_hidden.logical_not();
-  return set.bias.to(q.options()).masked_fill(is_hidden, -INFINITY).unsqueeze(0);  // [1,H,Tq,Tk]
+  return set.bias.to(q.options()).masked_fill(is_hidden, -INFINITY).unsqueeze(0);  // [1,H,rows,keys]
 }
 
 }  // namespace
@@ -52,9 +56,17 @@ Tensor attention_sdpa(const Tensor& q, const std::vector<KeySet>& sets, const Te
   const bool is_even = scale.numel() > 0 && scale.eq(scale[0]).all().item<bool>();
   Tensor rows = rotate_with_gradient(q, set.query);  // [B,H,Tq,D]
   if (!is_even) rows = rows * scale.to(q.device(), q.scalar_type(), /*non_blocking=*/true).unsqueeze(-1);
-  const auto mask = is_plain ? std::optional<Tensor>() : mask_of(q, set);
-  return at::scaled_dot_product_attention(rows, k, v, mask, 0.0, is_plain, is_even ? scale[0].item<double>() : 1.0,
-                                          shares_keys);  // [B,H,Tq,D]
+  const double same = is_even ? scale[0].item<double>() : 1.0;
+  if (is_plain) return at::scaled_dot_product_attention(rows, k, v, {}, 0.0, true, same, shares_keys);  // [B,H,Tq,D]
+  const Band everything{0, q.size(2), 0, k.size(2)};
+  std::vector<Tensor> outs;
+  for (const Band& band : set.bias.defined() ? std::vector{everything} : bands_of(set)) {
+    const auto keys = [&](const Tensor& x) { return stretches(x, band.key, band.keys, band.rows, band.count); };
+    const Tensor own = stretches(rows, band.row, band.rows, band.rows, band.count);  // [B*c,H,rows,D]
+    const Tensor out = at::scaled_dot_product_attention(own, keys(k), keys(v), mask_of(q, set, band), 0.0, false, same);
+    outs.push_back(end_to_end(out, band.count));  // [B,H,c*rows,D]
+  }
+  return outs.size() == 1 ? outs[0] : at::cat(outs, 2);  // [B,H,Tq,D]
 }
 
 }  // namespace longview::kernels

@@ -12,6 +12,7 @@ enum class Ranges { causal, random, blind };  // each query its past; any stretc
 struct SetCase {
   int64_t keys = 100, first = 0;
   Ranges ranges = Ranges::causal;
+  int64_t window = 0;  // a query's newest keys that it sees; 0: all
 };
 
 struct AttentionCase {
@@ -35,6 +36,8 @@ inline const std::vector<AttentionCase> kAttentionCases{
      .T = 70,
      .sets = {{.keys = 5, .ranges = Ranges::random}, {.keys = 0, .ranges = Ranges::blind}, {.keys = 600, .first = 77}}},
     {.name = "a set in the middle of a text", .T = 50, .sets = {{.keys = 700, .first = 1000000007}}},
+    {.name = "a window of 40", .B = 2, .T = 300, .sets = {{.keys = 300, .window = 40}}},
+    {.name = "a window of 100 and what is before the queries", .T = 450, .sets = {{.keys = 600, .window = 100}}},
     {.name = "heads of 20", .D = 20, .pairs = 10},
     {.name = "heads of 7, not all rotated", .D = 7, .pairs = 2},
     {.name = "heads of 128, not rotated", .T = 40, .D = 128, .pairs = 0, .sets = {{.keys = 300}}},
@@ -91,12 +94,13 @@ inline AttentionOperands operands(const AttentionCase& c, uint64_t seed = 1) {
                         .first = s.first};
     set.query = random.rotation(c.T, c.pairs), set.key = random.rotation(s.keys, c.pairs);
     for (int64_t t = 0; t < c.T; ++t) {
-      const int64_t from = s.ranges == Ranges::random ? random.below(s.keys) : 0;
+      const int64_t past = s.keys - c.T + t + 1;
+      const int64_t from = s.ranges == Ranges::random ? random.below(s.keys)
+                           : s.window == 0            ? 0
+                                                      : std::max<int64_t>(past - s.window, 0);
       const bool is_blind = s.ranges == Ranges::blind && (t % 2 == 0 || s.keys == 0);
       set.from.push_back(from);
-      set.to.push_back(is_blind                     ? from
-                       : s.ranges == Ranges::random ? from + random.below(s.keys - from + 1)
-                                                    : s.keys - c.T + t + 1);
+      set.to.push_back(is_blind ? from : s.ranges == Ranges::random ? from + random.below(s.keys - from + 1) : past);
     }
     out.sets.push_back(std::move(set));
   }
