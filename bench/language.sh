@@ -5,7 +5,8 @@
 # What OUT has already is not done again.
 # TRAIN: files, folders or archives; TEST: texts.
 # LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; PRECISION: of reading on a GPU (f32 or bf16); JOBS: trainings at once; SEEDS;
-# SET: more --set values; ONLY: some of the models, separated by spaces; TOKENS: read of each text
+# SET: more --set values; ONLY: some of the models, separated by spaces; MODELS: a file with others (bench/language_levers.txt); TOKENS: read of
+# each text
 set -euo pipefail
 out=$1 train=$2
 shift 2
@@ -14,6 +15,7 @@ mkdir -p "$out"
 
 # name | its attention | methods that read it ("own": its own)
 models() {
+  if [[ -n ${MODELS:-} ]]; then cat "$MODELS"; return; fi
   cat <<'END'
 recurrent_memory|recurrent_memory:segment=256,tokens=32|own
 infini_delta|infini:segment=256,rule=delta|own infini:segment=256,rule=delta,memory=off
