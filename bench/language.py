@@ -60,3 +60,13 @@ print("\ngates, mean of each layer's heads\n")
 for model in sorted(gates):
     if any(gates[model]) and model.startswith(("infini", "memorizing")):
         print(f"- {model}: " + "; ".join(" ".join(f"{g:.3f}" for g in seed) for seed in gates[model]))
+
+heads = defaultdict(list)  # model -> the gate of every head of every seed
+for path in sorted(Path(sys.argv[1]).glob("*.gates")):
+    for layer in json.loads(path.read_text())["memory"]:
+        heads[path.stem.rsplit("-", 1)[0]] += layer["gates"]
+if heads:
+    print("\nheads by gate, from\n\n| memory | " + " | ".join(f"{t / 10:.1f}" for t in range(10)) + " |\n|---" + "|---" * 10 + "|")
+for model, all_of in sorted(heads.items()):
+    counts = [sum(min(int(g * 10), 9) == t for g in all_of) for t in range(10)]
+    print(f"| {model} | " + " | ".join(map(str, counts)) + " |")

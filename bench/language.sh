@@ -5,7 +5,7 @@
 # What OUT has already is not done again.
 # TRAIN: files, folders or archives; TEST: texts.
 # LONGVIEW: the program (build/longview); DEVICE: cpu, cuda or auto; PRECISION: of reading on a GPU (f32 or bf16); JOBS: trainings at once; SEEDS;
-# SET: more --set values; ONLY: some of the models, separated by spaces; MODELS: a file with others (bench/language_levers.txt); TOKENS: read of
+# SET: more --set values (BASE: of the short rows alone); ONLY: some of the models, separated by spaces; MODELS: a file with others (bench/language_levers.txt); TOKENS: read of
 # each text
 set -euo pipefail
 out=$1 train=$2
@@ -35,7 +35,7 @@ trained() {  # FOLDER SEED RECIPE OPTION...: a training there
   local folder=$1 seed=$2 recipe=$3 sets=() change
   shift 3
   [[ -z $(model_in "$folder") ]] || return 0
-  for change in ${SET:-}; do sets+=(--set "$change"); done
+  for change in ${SET:-} $([[ $recipe == language.toml ]] && echo "${BASE:-}"); do sets+=(--set "$change"); done
   "$program" train "$recipes/$recipe" -o "$folder" --force -q --device "${DEVICE:-auto}" --set "data.source=text:path=$train" --set run.seed="$seed" \
     "$@" "${sets[@]}" >"$folder.log" 2>&1 || { echo "$folder: $(tail -n 1 "$folder.log")" >&2; return 1; }
 }
@@ -49,6 +49,11 @@ one() {  # NAME SEED ATTENTION METHODS TEST...
   "$program" read "$@" -m "$(model_in "$folder")" -q --device "${DEVICE:-auto}" --precision "${PRECISION:-f32}" --chunk 8192 \
     --max-tokens "${TOKENS:-128k}" --buckets 0,1k,2k,4k,8k,16k,32k,64k --period 256 "${asked[@]}" --json "$folder.part" >>"$folder.log" 2>&1 ||
     { echo "$folder: $(tail -n 1 "$folder.log")" >&2; return 0; }
+  if [[ $attention == infini* ]]; then  # every head's gate
+    "$program" read "$1" -m "$(model_in "$folder")" -q --max-tokens 1k --save "$folder.mem" >>"$folder.log" 2>&1 &&
+      "$program" state info "$folder.mem" -m "$(model_in "$folder")" --json "$folder.gates" >>"$folder.log" 2>&1 || echo "$folder: no gates" >&2
+    rm -f "$folder.mem"
+  fi
   mv "$folder.part" "$folder.json"
 }
 
