@@ -30,7 +30,7 @@ read_with() {  # NAME MODEL METHOD...: the books, one file each
   for book in "${books[@]}"; do
     file=$out/$name-$(basename "$book" .txt).json
     [[ ! -s $file ]] || continue
-    "$program" compare "$book" -m "$from" -q "${device[@]}" --max-tokens "${LENGTH:-32k}" --lengths 1k,2k,4k,8k,12k,16k,24k,32k "${asked[@]}" \
+    "$program" compare "$book" -m "$from" -q "${device[@]}" --max-tokens "${LENGTH:-32k}" --lengths 1k,2k,4k,8k,12k,16k,24k,32k,48k "${asked[@]}" \
       --json "$file.part" >"$out/$name.txt" 2>&1
     mv "$file.part" "$file"
   done
@@ -40,7 +40,7 @@ books=("$@")
 [[ -d $out/with-memory ]] || "$program" convert "$model" "$out/with-memory" --add-infini="$memory" -q
 [[ -d $out/untouched ]] || "$program" convert "$model" "$out/untouched" -q
 trained memory "$out/with-memory"
-trained view "$out/with-memory" --set train.trained=
-read_with untouched "$out/untouched" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
 read_with memory "$out/memory" own "$memory,memory=off"
+read_with untouched "$out/untouched" streaming:window=2048 none yarn:factor=4 dynamic leaky_rerope:window=4096,factor=8
+trained view "$out/with-memory" --set train.trained=
 read_with view "$out/view" own streaming:window=2048

@@ -66,6 +66,19 @@ class Run {
            std::floor(static_cast<double>(step) * c.short_share) != std::floor(static_cast<double>(step - 1) * c.short_share);
   }
 
+  /// The text of a source with answers counts `text_weight` times.
+  Batch weighed(Batch batch) const {
+    if (c.text_weight == 1 || !batch.kind.defined() || !batch.share.defined()) return batch;
+    std::vector<float> weights;  // by kind
+    for (size_t kind = 0; kind < source_.kinds().size(); ++kind)
+      weights.push_back(source_.loss(kind) == "text" ? static_cast<float>(c.text_weight) : 1.0f);
+    const auto* kind = batch.kind.const_data_ptr<int8_t>();
+    auto* share = batch.share.data_ptr<float>();
+    for (int64_t i = 0; i < batch.kind.numel(); ++i)
+      if (kind[i] >= 0) share[i] *= weights[static_cast<size_t>(kind[i])];
+    return batch;
+  }
+
   void one_step() {
     const StageConfig& stage = curriculum_.now();
     const bool is_short_one = is_short(trainer_.done() + 1);
@@ -73,7 +86,7 @@ class Run {
     if (stage.segment > 0 && stage.segment != trainer_.segment()) trainer_.set_segment(stage.segment);
     const BatchShape shape{rows(c, length), length, trainer_.segment(), is_short_one ? 1.0 : static_cast<double>(stage.repeats),
                            shares_of(stage)};
-    const StepResult result = trainer_.step([&] { return source_.next(shape); });
+    const StepResult result = trainer_.step([&] { return weighed(source_.next(shape)); });
     if (!result.bad.empty())
       fail("[train] step {}: {} is not finite, the first that went bad; {}", trainer_.done() + 1, result.bad, last_good());
     since_.add(result, cost_of(length));
@@ -218,6 +231,7 @@ RunOutcome run_training(Trainer& trainer, Source& source, Curriculum curriculum,
                         const std::filesystem::path& out, const Json& rest, const RunHooks& hooks) {
   LV_CHECK(config.tokens >= 1 && config.log_every >= 1, "[run] tokens and log_every must be at least 1; got {} and {}",
            config.tokens, config.log_every);
+  LV_CHECK(config.text_weight >= 0, "[run] text_weight must not be negative; got {}", config.text_weight);
   Run run(trainer, source, std::move(curriculum), config, steps, out, hooks);
   run.check();
   run.take_up(rest);

@@ -15,6 +15,7 @@ struct RunConfig {
   int64_t validate_every = 100, validation_batches = 8, validation_length = 0;
   std::string steer;       // kinds of answers that stages wait for, by name, separated by ';'; "": all
   double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
+  double text_weight = 1;  // of the mean loss of text beside that of answers
   uint64_t seed = 0;
   double timeout = 1800;
   void fields(auto&& field) {
@@ -27,6 +28,7 @@ struct RunConfig {
     field("validation_length", validation_length, "tokens a row of them; 0: as the longest stage");
     field("steer", steer, "kinds of answers that a stage's `until` counts, separated by ;; nothing: all that are not text");
     field("short_share", short_share, "share of the steps after the first stage that have its length");
+    field("text_weight", text_weight, "how often the loss of text counts beside that of answers (both are means)");
     field("seed", seed, "of weights and data");
     field("timeout", timeout, "seconds that a rank waits for the others before it gives up");
   }

@@ -103,6 +103,20 @@ TEST_F(ProgramTrain, AStageMayHaveSharesOfItsOwn) {
   }
 }
 
+TEST_F(ProgramTrain, TextMayCountLessThanAnswers) {
+  const auto first_loss = [&](const std::string& weight) {
+    const Ended ended =
+        run({"train", config(), "-o", at(weight), "-t", "1", "-q", "--set", "data.source=0.5*text:path=" + book + " + 0.5*copy",
+             "--set", "train.steps=1", "--set", "run.text_weight=" + weight});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return records(at(weight)).front()["loss"].get<double>();
+  };
+  const double answers = first_loss("0"), both = first_loss("1");
+  EXPECT_GT(answers, 4);
+  EXPECT_GT(both - answers, 4);
+  EXPECT_NEAR(first_loss("0.25"), answers + 0.25 * (both - answers), 1e-5);
+}
+
 TEST_F(ProgramTrain, SaysWhatIsWrong) {
   const auto error = [&](const Words& words) {
     const Ended ended = run(Words{"train"} + words + Words{"-q"});
@@ -117,6 +131,7 @@ TEST_F(ProgramTrain, SaysWhatIsWrong) {
   EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=1,2"}).find("of 2 sources"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=1,-2"}).find("negative"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=0"}).find("above 0"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "run.text_weight=-1"}).find("negative"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--resume"}).find("no training"), std::string::npos);
   ASSERT_EQ(run({"train", config(), "-o", out, "-t", "1", "-q", "--set", "train.steps=2"}).status, 0);
   EXPECT_NE(error({config(), "-o", out}).find("--resume"), std::string::npos);
