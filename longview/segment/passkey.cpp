@@ -19,7 +19,7 @@ constexpr int8_t kNamed = 3;
 struct PasskeyConfig {
   std::string path, field = "text", only;
   double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35, gathered = 0.5, alike = 0;
-  int64_t needles = 8, questions = 0;
+  int64_t needles = 8, questions = 0, fresh = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
   void fields(auto&& visit) {
@@ -37,6 +37,7 @@ struct PasskeyConfig {
     visit("needles", needles, "most of them");
     visit("gathered", gathered, "share of rows with names that show all needles before the first question");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, 16 at 4k, then 32");
+    visit("fresh", fresh, "an answer is scored if no other has said the same key in so many tokens before it; 0: always");
     visit("alike", alike, "share of keys, and of the filler's numbers, that begin like another key of the row");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
@@ -100,7 +101,8 @@ class Passkey final : public NumberedSource {
   struct Needle {
     Blanks blanks;
     Wording wording;
-    int64_t key_at = 0;  // where the key begins that questions ask for
+    int64_t key_at = -1;                   // where the key begins that questions ask for; -1: it has not been said yet
+    std::optional<int64_t> answered_at{};  // where the last answer that said it ended
   };
 
   void snippet(std::span<Id> to, int64_t least, int64_t most, Random& random) const {
@@ -184,6 +186,23 @@ class Passkey final : public NumberedSource {
     return out;
   }
 
+  /// Tokens of a key that its name decides: up to the one where it parts from all other keys said so far. The rest is given away by these tokens.
+  static int64_t decided_by_name(const Needle& needle, const std::vector<Needle>& all) {
+    const auto key_of = [](const Needle& one) {
+      const auto [from, to] = one.wording.keys.front();
+      return std::span(one.wording.ids).subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
+    };
+    const auto key = key_of(needle);
+    size_t shared = 0;
+    for (const Needle& other : all)
+      if (&other != &needle && other.key_at >= 0) {
+        const auto alike = key_of(other);
+        shared = std::max(
+            shared, static_cast<size_t>(std::mismatch(key.begin(), key.end(), alike.begin(), alike.end()).first - key.begin()));
+      }
+    return static_cast<int64_t>(std::min(shared + 1, key.size()));
+  }
+
   void recall_row(Row& row, const BatchShape& shape, bool is_named, Random& random) const;
   void weigh(Row& row, const BatchShape& shape, const std::vector<bool>& has_needle, const std::vector<bool>& has_question,
              Random& random) const;
@@ -264,12 +283,15 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     for (int64_t t = at; t < std::min(T, at + static_cast<int64_t>(wording.ids.size())); ++t)
       marks[static_cast<size_t>(t / N)] = true;
   };
-  const auto ask = [&](const Wording& wording, int64_t at, const Needle& needle) {
+  const auto ask = [&](const Wording& wording, int64_t at, Needle& needle) {
     place(wording, at, has_question);
     const auto [from, to] = wording.keys.back();
+    const bool is_fresh = !needle.answered_at || at + from - *needle.answered_at >= config_.fresh;
+    needle.answered_at = at + to;
+    if (!is_fresh) return;
     const int64_t back = (at + from) / N - needle.key_at / N;
     const auto kind = static_cast<int8_t>((back <= 0 ? kSame : back <= 3 ? kNear : kFar) + (is_named ? kNamed : 0));
-    row.score(at + from, at + to, kind);
+    row.score(at + from, is_named ? std::min(at + to, at + from + decided_by_name(needle, shown)) : at + to, kind);
     if (to < static_cast<int64_t>(wording.ids.size())) row.score(at + to, at + to + 1, kEnd);
   };
   // Gathered needles take a share of the row that is drawn, mostly a large one, its questions the rest: else the more questions there are, the nearer
@@ -324,6 +346,7 @@ std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, cons
        {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
         config.named, config.gathered, config.alike, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
+  LV_CHECK(config.fresh >= 0, "[{}] fresh must not be negative; got {}", name, config.fresh);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,
            config.needles);
   LV_CHECK(config.rows == 1 || !config.path.empty(), "[{}] rows={} leaves rows for text; path= must name some", name, config.rows);
