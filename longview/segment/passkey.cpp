@@ -19,7 +19,7 @@ constexpr int8_t kNamed = 3;
 struct PasskeyConfig {
   std::string path, field = "text", only;
   double rows = 1, loop = 0.35, snippet = 0.15, loops = 0.12, numbers = 0, intro = 0.8, named = 0.35, gathered = 0.5, alike = 0;
-  int64_t needles = 8, questions = 0, fresh = 0, before = 0;
+  int64_t needles = 8, questions = 0, fresh = 0;
   double early = 0.5, adjacent = 0.5, edges = 0.1, shield = 0.7, replicated = 0.75;
   std::string wordings = "one", keys = "digits";
   void fields(auto&& visit) {
@@ -38,7 +38,6 @@ struct PasskeyConfig {
     visit("gathered", gathered, "share of rows with names that show all needles before the first question");
     visit("questions", questions, "most in a row; 0: 4 at 512 tokens, 8 at 1k, 12 at 2k, 16 at 4k, then 32");
     visit("fresh", fresh, "an answer is scored if no other has said the same key in so many tokens before it; 0: always");
-    visit("before", before, "tokens of filler before the first needle, at most a quarter of a row");
     visit("alike", alike, "share of keys, and of the filler's numbers, that begin like another key of the row");
     visit("early", early, "0: needles stand anywhere; 1: near the beginning");
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
@@ -232,12 +231,11 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
   const int64_t count = is_named ? random.between(std::min<int64_t>(2, config_.needles), config_.needles) : 1;
   auto shown = needles(count, has_names, thing, random);
   if (config_.numbers > 0 && random.chance(config_.numbers)) add_numbers(row, shown, random);
-  int64_t first = 0;  // token behind the introduction and the filler that comes first
+  int64_t first = 0;  // token behind the introduction
   if (T > 512 && static_cast<int64_t>(introduction_.size()) < T / 2 && random.chance(config_.intro)) {
     std::copy(introduction_.begin(), introduction_.end(), row.ids.begin());
     first = static_cast<int64_t>(introduction_.size());
   }
-  first = std::max(first, std::min(config_.before, T / 4));
   auto order = items(count, most_questions(T), is_named, random);
 
   // Pieces of the row: what of the order fits, a quarter of the row left for filler.
@@ -305,7 +303,7 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
   auto starts = gaps(is_gathered ? needles_first : pieces.size(), is_gathered ? split : free, random);
   if (is_gathered)
     for (const int64_t gap : gaps(pieces.size() - needles_first, free - split, random)) starts.push_back(split + gap);
-  int64_t before = first;  // that, and the pieces that are placed
+  int64_t before = first;  // the introduction, and the pieces that are placed
   for (size_t i = 0; i < pieces.size(); ++i) {
     const Piece& piece = pieces[i];
     Needle& needle = shown[piece.item.needle];
@@ -348,8 +346,7 @@ std::unique_ptr<Source> made(std::string name, const PasskeyConfig& config, cons
        {config.rows, config.loop, config.snippet, config.loop + config.snippet, config.loops, config.numbers, config.intro,
         config.named, config.gathered, config.alike, config.early, config.adjacent, config.edges, config.shield, config.replicated})
     LV_CHECK(share >= 0 && share <= 1, "[{}] shares must be from 0 to 1; got {}", name, share);
-  LV_CHECK(config.fresh >= 0 && config.before >= 0, "[{}] fresh and before must not be negative; got {} and {}", name, config.fresh,
-           config.before);
+  LV_CHECK(config.fresh >= 0, "[{}] fresh must not be negative; got {}", name, config.fresh);
   LV_CHECK(config.needles >= 1 && config.needles <= 1024 && config.questions >= 0, "[{}] needles must be 1 to 1024; got {}", name,
            config.needles);
   LV_CHECK(config.rows == 1 || !config.path.empty(), "[{}] rows={} leaves rows for text; path= must name some", name, config.rows);

@@ -119,19 +119,6 @@ TEST_F(PasskeyTest, AnswersThatRepeatOneInViewAreNotScored) {
   EXPECT_GT(fresh.second, 200);
 }
 
-TEST_F(PasskeyTest, FillerMayComeBeforeTheFirstNeedle) {
-  for (const auto& [T, least] : {std::pair{512, 128}, std::pair{4096, 1000}}) {
-    const auto made = source("passkey:named=0.3,early=1,before=1000");
-    size_t earliest = 4096;
-    for (int step = 0; step < 40; ++step) {
-      const Batch batch = made->next({4, T, 256, 8});
-      for (int64_t b = 0; b < 4; ++b) earliest = std::min(earliest, text(batch.ids[b], *bytes).find(" The pass key "));
-    }
-    EXPECT_GE(earliest, static_cast<size_t>(least));
-    EXPECT_LT(earliest, static_cast<size_t>(least) + 100);
-  }
-}
-
 TEST_F(PasskeyTest, WorksWithAnyTokenizerAndWording) {
   for (const auto& tokenizer : tokenizers)
     for (const char* setting : {"passkey:wordings=many,keys=mixed,named=0", "passkey:wordings=heldout,keys=words,named=0"}) {
