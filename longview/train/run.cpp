@@ -69,8 +69,9 @@ class Run {
   /// The text of a source with answers counts `text_weight` times.
   Batch weighed(Batch batch) const {
     if (c.text_weight == 1 || !batch.kind.defined() || !batch.share.defined()) return batch;
+    const size_t kinds = source_.kinds().size();
     std::vector<float> weights;  // by kind
-    for (size_t kind = 0; kind < source_.kinds().size(); ++kind)
+    for (size_t kind = 0; kind < kinds; ++kind)
       weights.push_back(source_.loss(kind) == "text" ? static_cast<float>(c.text_weight) : 1.0f);
     const auto* kind = batch.kind.const_data_ptr<int8_t>();
     auto* share = batch.share.data_ptr<float>();
