@@ -1,7 +1,8 @@
 // Rows that ask for keys they have shown: the data mix of a memory that finds a passkey. The published test is landmark attention's
 // (arXiv:2305.16300, as arXiv:2404.07143 uses it); needles and questions are dense here, since what starts recall is how many
-// different needles a step has, and a segment's filler may count r times in the memory, which is linear: a row then leaves
-// the memory of a text that is as many times longer.
+// different needles a step has, and a segment of filler before the first needle may count r times in the memory, which is linear:
+// a row then leaves the memory of a text that is as many times longer. Filler behind a needle counts once: what its windows show it
+// of the key, or what they hand on, would else be in the memory r times too, and a model learns to find that.
 #include "longview/segment/passkey.h"
 
 #include <algorithm>
@@ -43,7 +44,7 @@ struct PasskeyConfig {
     visit("adjacent", adjacent, "share of one-needle rows with a question right behind it");
     visit("edges", edges, "share of questions moved until their answer begins near a segment's beginning, where least is in view");
     visit("shield", shield, "share of rows whose questions are not written to the memory");
-    visit("replicated", replicated, "share of rows whose filler counts several times in the memory");
+    visit("replicated", replicated, "share of rows whose filler before the first needle counts several times in the memory");
     visit("wordings", wordings, "one, many, heldout or table");
     visit("keys", keys, "digits, words, codes or mixed");
   }
@@ -204,8 +205,8 @@ class Passkey final : public NumberedSource {
   }
 
   void recall_row(Row& row, const BatchShape& shape, bool is_named, Random& random) const;
-  void weigh(Row& row, const BatchShape& shape, const std::vector<bool>& has_needle, const std::vector<bool>& has_question,
-             Random& random) const;
+  void weigh(Row& row, const BatchShape& shape, bool is_replicated, const std::vector<bool>& has_needle,
+             const std::vector<bool>& has_question, Random& random) const;
 
   PasskeyConfig config_;
   std::shared_ptr<const Tokenizer> tokenizer_;
@@ -231,11 +232,13 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
   const int64_t count = is_named ? random.between(std::min<int64_t>(2, config_.needles), config_.needles) : 1;
   auto shown = needles(count, has_names, thing, random);
   if (config_.numbers > 0 && random.chance(config_.numbers)) add_numbers(row, shown, random);
-  int64_t first = 0;  // token behind the introduction
+  int64_t first = 0;  // token where the first needle may stand
   if (T > 512 && static_cast<int64_t>(introduction_.size()) < T / 2 && random.chance(config_.intro)) {
     std::copy(introduction_.begin(), introduction_.end(), row.ids.begin());
     first = static_cast<int64_t>(introduction_.size());
   }
+  const bool is_replicated = shape.segment > 0 && shape.replication > 1 && random.chance(config_.replicated);
+  if (is_replicated && N <= T / 4) first = std::max(first, random.between(N, T / 4));  // filler to count before the first needle
   auto order = items(count, most_questions(T), is_named, random);
 
   // Pieces of the row: what of the order fits, a quarter of the row left for filler.
@@ -303,7 +306,7 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
   auto starts = gaps(is_gathered ? needles_first : pieces.size(), is_gathered ? split : free, random);
   if (is_gathered)
     for (const int64_t gap : gaps(pieces.size() - needles_first, free - split, random)) starts.push_back(split + gap);
-  int64_t before = first;  // the introduction, and the pieces that are placed
+  int64_t before = first;  // what leads to the first needle, and the pieces that are placed
   for (size_t i = 0; i < pieces.size(); ++i) {
     const Piece& piece = pieces[i];
     Needle& needle = shown[piece.item.needle];
@@ -324,18 +327,19 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
       row.score(at + piece.wording.keys[copy].first, at + piece.wording.keys[copy].second, kCopy);
     if (piece.item.has_adjacent) ask(piece.adjacent, at + static_cast<int64_t>(piece.wording.ids.size()) + piece.gap, needle);
   }
-  if (shape.segment > 0) weigh(row, shape, has_needle, has_question, random);
+  if (shape.segment > 0) weigh(row, shape, is_replicated, has_needle, has_question, random);
 }
 
-// R_b log-uniform in [1, R]; filler r = max(1, R_b U(0.2, 1.8)), needles 1, questions 1 or, shielded, 0.
-void Passkey::weigh(Row& row, const BatchShape& shape, const std::vector<bool>& has_needle, const std::vector<bool>& has_question,
-                    Random& random) const {
-  const double scale = random.chance(config_.replicated) ? std::exp(random.uniform() * std::log(shape.replication)) : 1;
+// R_b log-uniform in [1, R]; filler before the first needle r = max(1, R_b U(0.2, 1.8)), behind it 1, needles 1, questions 1 or, shielded, 0.
+void Passkey::weigh(Row& row, const BatchShape& shape, bool is_replicated, const std::vector<bool>& has_needle,
+                    const std::vector<bool>& has_question, Random& random) const {
+  const double scale = is_replicated ? std::exp(random.uniform() * std::log(shape.replication)) : 1;
   const bool is_shielded = random.chance(config_.shield);
+  const auto first = static_cast<size_t>(std::find(has_needle.begin(), has_needle.end(), true) - has_needle.begin());
   for (size_t segment = 0; segment < has_needle.size(); ++segment) {
-    double weight = scale > 1.01 ? std::max(1.0, scale * (0.2 + 1.6 * random.uniform())) : 1;
-    if (has_question[segment]) weight = is_shielded ? 0 : 1;
-    if (has_needle[segment]) weight = 1;
+    double weight = 1;
+    if (segment < first && scale > 1) weight = std::max(1.0, scale * (0.2 + 1.6 * random.uniform()));
+    else if (has_question[segment] && !has_needle[segment] && is_shielded) weight = 0;
     const auto from = static_cast<int64_t>(segment) * shape.segment, to = std::min(row.length(), from + shape.segment);
     std::fill(row.write.begin() + from, row.write.begin() + to, static_cast<float>(weight));
   }
