@@ -1,4 +1,6 @@
 // longview train: learns, goes on to the bit after a stop, and says what is wrong with a configuration, its data or a checkpoint.
+#include <regex>
+
 #include "tests/tools/child.h"
 
 namespace longview::testing {
@@ -37,6 +39,36 @@ TEST_F(ProgramTrain, LearnsAndItsModelReads) {
   const Ended read = run({"read", book, "-m", json["saved"].get<std::string>() + "/model", "--json", "-", "-q"});
   ASSERT_EQ(read.status, 0) << read.err;
   EXPECT_LT(read.json()["nll"].get<double>(), std::log(256.0));
+}
+
+TEST_F(ProgramTrain, EveryRecipeBegins) {
+  ASSERT_EQ(run({"train", config(), "-o", at("base"), "-t", "1", "-q", "--set", "train.steps=1"}).status, 0);
+  const std::string books = write("books.txt", tale(1500));
+  int recipes = 0;
+  for (const auto& entry : fs::directory_iterator(LONGVIEW_SOURCE "/recipes")) {
+    SCOPED_TRACE(entry.path());
+    const std::string text = read_text(entry.path());
+    const size_t from = text.find("source = \"") + 10;
+    const std::string source =
+        std::regex_replace(text.substr(from, text.find('"', from) - from), std::regex("path=[^, ]+"), "path=" + books);
+    Words words = {"train",  entry.path(),
+                   "-o",     at("out"),
+                   "-t",     "1",
+                   "-q",     "--force",
+                   "--json", "-",
+                   "--set",  "train.steps=1",
+                   "--set",  "run.tokens=512",
+                   "--set",  "data.source=" + source};
+    if (text.find("[model]") == std::string::npos) words = words + Words{"--from", at("base/checkpoint-000001/model")};
+    else
+      for (const char* size : {"tokenizer=byte", "layers=1", "width=64", "heads=2", "kv_heads=2", "feed_forward=64"})
+        words = words + Words{"--set", std::string("model.") + size};
+    const Ended ended = run(words);
+    ASSERT_EQ(ended.status, 0) << ended.err;
+    EXPECT_TRUE(std::isfinite(ended.json()["last"]["loss"].get<double>()));
+    ++recipes;
+  }
+  EXPECT_GE(recipes, 8);
 }
 
 TEST_F(ProgramTrain, WhatWasLearnedInAnotherSizeIsReadAgain) {
