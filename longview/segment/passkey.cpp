@@ -238,10 +238,11 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     first = static_cast<int64_t>(introduction_.size());
   }
   const bool is_replicated = shape.segment > 0 && shape.replication > 1 && random.chance(config_.replicated);
-  if (is_replicated && N <= T / 4) first = std::max(first, random.between(N, T / 4));  // filler to count before the first needle
+  const int64_t most = T + 1 - first - T / 4;  // tokens of needles and questions: a quarter of the row is filler
+  if (is_replicated && N <= T / 4) first = std::max(first, random.between(N, T / 4));  // counted before the first needle
   auto order = items(count, most_questions(T), is_named, random);
 
-  // Pieces of the row: what of the order fits, a quarter of the row left for filler.
+  // Pieces of the row: what of the order fits.
   struct Piece {
     Item item;
     Wording wording, adjacent;
@@ -260,7 +261,7 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     pieces.push_back(std::move(piece));
   }
   const int64_t room = T + 1 - first;
-  while (used > room - T / 4) {
+  while (used > most) {
     // What makes room: a needle that has others beside it, with its question; a question, where all ask for one.
     std::vector<size_t> present, loose;
     for (size_t i = 0; i < pieces.size(); ++i)

@@ -199,6 +199,18 @@ TEST_F(PasskeyTest, WeightsOfTheMemory) {
   EXPECT_NEAR(rows, 240, 1);
 }
 
+TEST_F(PasskeyTest, ShortRowsHaveRoomWhereFillerCounts) {
+  const auto plain = source("passkey:path=@books,rows=1"), counted = source("passkey:path=@books,rows=1,replicated=1");
+  int64_t questions = 0, of_counted = 0;
+  for (int step = 0; step < 60; ++step) {
+    const Batch batch = counted->next({4, 256, 32, 16});
+    EXPECT_TRUE(std::get<0>(batch.write.max(1)).gt(1).any().item<bool>());
+    of_counted += batch.kind.ge(2).sum().item<int64_t>();
+    questions += plain->next({4, 256, 32, 1}).kind.ge(2).sum().item<int64_t>();
+  }
+  EXPECT_GT(of_counted, questions * 0.8) << "what leads to the needle takes of the filler, not of the questions";
+}
+
 TEST_F(PasskeyTest, FillerMayBeFullOfNumbers) {
   const auto digits = [&](const char* setting) {
     const auto made = source(setting);
