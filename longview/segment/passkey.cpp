@@ -339,7 +339,7 @@ void Passkey::weigh(Row& row, const BatchShape& shape, bool is_replicated, const
   const auto first = static_cast<size_t>(std::find(has_needle.begin(), has_needle.end(), true) - has_needle.begin());
   for (size_t segment = 0; segment < has_needle.size(); ++segment) {
     double weight = 1;
-    if (segment < first && scale > 1) weight = std::max(1.0, scale * (0.2 + 1.6 * random.uniform()));
+    if (is_replicated && segment < first) weight = std::max(1.0, scale * (0.2 + 1.6 * random.uniform()));
     else if (has_question[segment] && !has_needle[segment] && is_shielded) weight = 0;
     const auto from = static_cast<int64_t>(segment) * shape.segment, to = std::min(row.length(), from + shape.segment);
     std::fill(row.write.begin() + from, row.write.begin() + to, static_cast<float>(weight));

@@ -40,11 +40,11 @@ TEST_P(AttentionLimit, StreamingWithAWindowAsLongAsTheTextIsFull) {
 }
 
 TEST_P(AttentionLimit, AWindowForgetsWhatItDropped) {
-  const Qkv x = random_qkv({16, kShape.H, kShape.G, kShape.T, kShape.D}, 4);  // of one text the worst of 96 values is luck
-  const Tensor late = run_with("window:window=40", GetParam(), x, pieces(150, 1)).out.narrow(2, 149, 1);
+  const Qkv texts = random_qkv({16, kShape.H, kShape.G, kShape.T, kShape.D}, 4);  // of one text the worst of 96 values is luck
+  const Tensor late = run_with("window:window=40", GetParam(), texts, pieces(150, 1)).out.narrow(2, 149, 1);
   const auto full = make_attention("full");
   const auto position = make_position(GetParam(), {kShape.D, 10000, kTrained});
-  const Qkv rest = tokens(x, 110, 40);
+  const Qkv rest = tokens(texts, 110, 40);
   const auto defined = [&](const Qkv& x) { return run(*full, position, x, {40}, {}, false).out.narrow(2, 39, 1); };
   EXPECT_TRUE(as_exact_as_plain(late, defined(rest), defined(in_double(rest)))) << "the last 40 tokens alone give the same";
 }
