@@ -1,8 +1,9 @@
 // longview convert SOURCE OUT: any checkpoint as a Hugging Face folder, with a compressive memory added where asked for, or as GGUF;
-// or, with --train-bpe, texts as a tokenizer.
+// an adapter as one of another dtype; or, with --train-bpe, texts as a tokenizer.
 #include "longview/base/text_format.h"
 #include "longview/checkpoint/adapter.h"
 #include "longview/checkpoint/export.h"
+#include "longview/checkpoint/export_target.h"
 #include "longview/checkpoint/memory_gates.h"
 #include "tools/reading.h"
 #include "tools/train_tokenizer.h"
@@ -14,7 +15,6 @@ struct ConvertCommand : SharedOptions {
   std::string source, out, dtype = "f32";
   std::string infini;  // --add-infini: an attention setting; "": no
   std::string gate = "tanh";
-  std::string adapter;  // --adapter: a folder; "": none
   std::optional<double> beta;
   TokenizerTraining training;  // --train-bpe
   bool is_given_gate = false, is_dropping = false, is_replacing = false;
@@ -51,24 +51,52 @@ void change_memory(const ConvertCommand& command, Checkpoint& checkpoint) {
     add_memory_gates(checkpoint, memory_attention(command.infini, checkpoint.config), command.gate, command.beta.value_or(0));
 }
 
-Json json_of(const ConvertCommand& command, const Checkpoint& checkpoint, const std::vector<ExportedFile>& files) {
-  const ModelConfig& c = checkpoint.config;
+Json json_of(const ConvertCommand& command, const std::filesystem::path& source, const ModelConfig& c, size_t tensors,
+             const std::vector<ExportedFile>& files) {
   Json list = Json::array();
   int64_t bytes = 0;
   for (const auto& file : files) {
     list.push_back({{"name", file.name}, {"bytes", file.bytes}});
     bytes += file.bytes;
   }
-  return {{"source", checkpoint.path.string()},
+  return {{"source", source.string()},
           {"out", command.out},
           {"model", c.name},
           {"stored", c.storage},
           {"dtype", command.dtype},
-          {"tensors", checkpoint.tensors.size()},
+          {"tensors", tensors},
           {"bytes", bytes},
           {"files", list},
           {"attention", c.attention.empty() ? Json() : Json(c.attention)},
           {"memory_gate", c.memory_gate.empty() ? Json() : Json(c.memory_gate)}};
+}
+
+/// An adapter stays one: --adapter is what puts it into weights.
+void convert_adapter(const ConvertCommand& command, const std::filesystem::path& folder, BlockType type) {
+  const std::string& out = command.out;
+  const bool is_dtype_alone = command.adapter.empty() && command.infini.empty() && !command.is_dropping && !out.ends_with(".gguf");
+  LV_CHECK(is_dtype_alone,
+           "[convert] '{}' is an adapter and can get another dtype; to put it into a model: convert MODEL OUT --adapter {}",
+           folder.string(), folder.string());
+  check_apart(folder, out);
+  const auto files_of = [](const std::filesystem::path& at) {
+    std::vector<ExportedFile> files;
+    for (const auto& entry : std::filesystem::directory_iterator(at))
+      files.push_back({entry.path().filename().string(), entry.is_regular_file() ? static_cast<int64_t>(entry.file_size()) : 0});
+    std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return files;
+  };
+  LV_CHECK(!std::filesystem::exists(out) || (command.is_replacing && is_adapter_folder(out) && files_of(out).size() == 2),
+           "[convert] '{}' is there; --force replaces an adapter that has nothing beside it", out);
+  const Adapter source = read_adapter(folder);
+  write_adapter(out, stored_as(source, type));
+  ModelConfig described;
+  described.name = source.base, described.attention = source.attention, described.memory_gate = source.memory_gate;
+  described.storage = std::string(block_name(source.tensors.begin()->second.type));
+  const Json result = json_of(command, folder, described, source.tensors.size(), files_of(out));
+  print(command, fmt::format("{}  an adapter of {} as {}, {} tensors, {}\n", out, source.base, command.dtype, source.tensors.size(),
+                             bytes_text(result["bytes"].get<int64_t>())));
+  write_json(command, result);
 }
 
 void convert(const ConvertCommand& command) {
@@ -80,8 +108,8 @@ void convert(const ConvertCommand& command) {
   LV_CHECK(!command.source.empty() && !command.out.empty(), "[convert] give SOURCE and OUT, or --train-bpe FILE... and -o DIR");
   const BlockType type = dtype_named(command.dtype);
   check_writable("--json", command.json);
-  Checkpoint checkpoint = open_checkpoint(find_model(command.source));
-  if (!command.adapter.empty()) checkpoint = merged(checkpoint, read_adapter(command.adapter));
+  if (const auto path = find_model(command.source); is_adapter_folder(path)) return convert_adapter(command, path, type);
+  Checkpoint checkpoint = open_named(command.source, command.adapter);
   change_memory(command, checkpoint);
   interrupted();
   std::optional<Progress> progress;
@@ -95,8 +123,8 @@ void convert(const ConvertCommand& command) {
   const auto files =
       is_gguf ? std::vector{export_gguf(checkpoint, command.out, options)} : export_hugging_face(checkpoint, command.out, options);
   if (progress) progress->finish();
-  const Json result = json_of(command, checkpoint, files);
   const ModelConfig& c = checkpoint.config;
+  const Json result = json_of(command, checkpoint.path, c, checkpoint.tensors.size(), files);
   print(command, fmt::format("{}  {} as {}, {} tensors, {}\n", command.out, c.name, command.dtype, checkpoint.tensors.size(),
                              bytes_text(result["bytes"].get<int64_t>())));
   if (!c.memory_gate.empty())
@@ -115,9 +143,7 @@ void add_convert(CLI::App& program) {
   app->add_option("-o,--out,out", command->out, "folder to write, or a file that ends in .gguf")->type_name("OUT");
   app->add_option("--dtype,--type", command->dtype, "f32, bf16 or f16, for a GGUF also q8_0; quantised weights are expanded")
       ->type_name("TYPE");
-  app->add_option("--adapter", command->adapter,
-                  "a LoRA adapter (PEFT's folder, or that of a checkpoint of longview train) to put into the weights")
-      ->type_name("FOLDER");
+  add_adapter_option(*app, *command);
   app->add_flag("--add-infini{infini}", command->infini,
                 "give every layer the gates of a compressive memory; =SETTING as --attention takes it, infini if none is given");
   app->add_option("--gate", command->gate,

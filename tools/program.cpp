@@ -12,6 +12,7 @@
 
 #include "longview/base/file.h"
 #include "longview/base/text_format.h"
+#include "longview/checkpoint/adapter.h"
 
 namespace longview::tools {
 namespace {
@@ -30,7 +31,7 @@ std::string processor() {
 }
 
 bool is_model(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) return std::filesystem::exists(path / "config.json");
+  if (std::filesystem::is_directory(path)) return std::filesystem::exists(path / "config.json") || is_adapter_folder(path);
   return path.extension() == ".gguf";
 }
 
@@ -58,9 +59,16 @@ void add_json_option(CLI::App& app, SharedOptions& options) {
   app.add_option("--json", options.json, "write the result as JSON to a file, or - for standard output")->type_name("FILE");
 }
 
+void add_adapter_option(CLI::App& app, SharedOptions& options) {
+  app.add_option("--adapter,--lora", options.adapter,
+                 "a LoRA adapter (PEFT's folder, or that of a checkpoint of longview train) to put into the weights")
+      ->type_name("FOLDER");
+}
+
 void add_model_options(CLI::App& app, SharedOptions& options) {
   app.add_option("-m,--model", options.model, "GGUF file, Hugging Face folder, or a name of `longview list models`")
       ->type_name("MODEL");
+  add_adapter_option(app, options);
   add_count(app, "-t,--threads", options.threads, "threads; 0: all processors");
   app.add_option("--device", options.device, "auto: a GPU where there is one; cpu, cuda, cuda:1")->type_name("DEVICE");
   app.add_option("--precision", options.precision, "of products on a GPU: f32, or bf16, many times faster")->type_name("f32|bf16");
@@ -111,6 +119,23 @@ std::filesystem::path find_model(const std::string& name_or_path) {
        near.empty() ? "" : fmt::format("; did you mean '{}'?", names[static_cast<size_t>(at - starts.begin())]), listed(names));
 }
 
+Checkpoint open_named(const std::string& name_or_path, const std::string& adapter) {
+  const std::filesystem::path path = find_model(name_or_path);
+  if (!is_adapter_folder(path)) {
+    Checkpoint out = open_checkpoint(path);
+    return adapter.empty() ? out : merged(out, read_adapter(adapter));
+  }
+  LV_CHECK(adapter.empty(), "[model] '{}' is an adapter itself; give the model it is for with -m, and one adapter", path.string());
+  const Adapter own = read_adapter(path);
+  const std::string name = own.base.substr(own.base.rfind('/') + 1);  // "HuggingFaceTB/SmolLM2-135M-Instruct"
+  try {
+    return merged(open_checkpoint(find_model(std::filesystem::exists(own.base) ? own.base : name)), own);
+  } catch (const Error& error) {
+    fail("[model] '{}' is an adapter for '{}': {}; give -m MODEL --adapter {}", path.string(), own.base, error.what(),
+         path.string());
+  }
+}
+
 std::filesystem::path text_path(const std::string& path, const std::vector<std::string>& written) {
   std::error_code none;
   for (const auto& other : written)
@@ -136,9 +161,10 @@ Opened open_model(const SharedOptions& options) {
            "[model] --precision bf16 is for a GPU; on the CPU products are as exact as f32");
   at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
                                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
-  Opened out{open_checkpoint(find_model(options.model)), nullptr, nullptr};
+  Opened out{open_named(options.model, options.adapter), nullptr, nullptr};
   out.tokenizer = make_tokenizer(out.checkpoint.tokenizer);
   out.model = std::make_unique<Transformer>(out.checkpoint, device, options.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  out.checkpoint.tensors.clear();
   const auto& c = out.model->config();
   note(options, fmt::format("{}  {}, trained for {} tokens, {} layers, {} heads over {}{}", c.name, c.storage,
                             with_commas(c.trained_length), c.layers, c.heads, c.kv_heads,
@@ -175,6 +201,7 @@ std::vector<Fact> run_facts(const SharedOptions& options) {
 std::vector<Fact> model_run_facts(const SharedOptions& options) {
   auto out = run_facts(options);
   out.push_back({"model file", find_model(options.model).filename().string()});
+  if (!options.adapter.empty()) out.push_back({"adapter", options.adapter});
   return out;
 }
 

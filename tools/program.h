@@ -13,6 +13,7 @@ namespace longview::tools {
 
 struct SharedOptions {
   std::string model;     // path or name; "": the model that setup installs
+  std::string adapter;   // a LoRA adapter's folder to put into its weights; "": none
   std::string position;  // --rope-scaling
   std::string attention;
   std::string device = "auto", precision = "f32";
@@ -29,7 +30,9 @@ struct SharedOptions {
 CLI::Option* add_count(CLI::App& app, const std::string& names, int64_t& value, const std::string& help);
 /// --json FILE.
 void add_json_option(CLI::App& app, SharedOptions& options);
-/// -m, -t, --json, -q.
+/// --adapter FOLDER.
+void add_adapter_option(CLI::App& app, SharedOptions& options);
+/// -m, --adapter, -t, --json, -q.
 void add_model_options(CLI::App& app, SharedOptions& options);
 /// --rope-scaling, --attention, and llama.cpp's spellings of their values.
 void add_method_options(CLI::App& app, SharedOptions& options);
@@ -38,7 +41,7 @@ void add_method_options(CLI::App& app, SharedOptions& options);
 void check_writable(std::string_view option, const std::string& path);
 
 struct Opened {
-  Checkpoint checkpoint;
+  Checkpoint checkpoint;  // without its tensors, which the model has packed
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Transformer> model;
 };
@@ -50,6 +53,9 @@ Opened open_model(const SharedOptions& options);
 std::vector<std::pair<std::string, std::filesystem::path>> known_models();
 /// A path as it is, a name from known_models(), or the default; an unknown name is an error that lists the known ones.
 std::filesystem::path find_model(const std::string& name_or_path);
+/// The checkpoint of a path or name with `adapter` (a folder; "": none) in its weights. A folder that holds an adapter alone is a model
+/// too: the one that the adapter names, where that is installed, with it.
+Checkpoint open_named(const std::string& name_or_path, const std::string& adapter);
 std::filesystem::path default_book();
 /// A text's path as it is given, - for standard input. Throws when it is one of the files that will be written.
 std::filesystem::path text_path(const std::string& path, const std::vector<std::string>& written);

@@ -84,7 +84,7 @@ std::string value_of(const TrainingPlan& plan, const std::string& table, const s
 TokenizerSpec tokenizer_of(const std::string& name) {
   if (name.empty() || name == "byte") return byte_tokenizer_spec();
   const fs::path file = fs::path(name) / "tokenizer.json", beside = fs::path(name) / "tokenizer_config.json";
-  if (!fs::exists(file) || fs::exists(fs::path(name) / "config.json")) return open_checkpoint(find_model(name)).tokenizer;
+  if (!fs::exists(file) || fs::exists(fs::path(name) / "config.json")) return open_named(name, "").tokenizer;
   return tokenizer_from_json(longview::read_text(file), fs::exists(beside) ? longview::read_text(beside) : "", file.string());
 }
 
@@ -94,7 +94,7 @@ Checkpoint begin(const TrainCommand& command, const TrainingPlan& plan, const fs
   LV_CHECK(resumed.empty() || plan.train.lora == 0 || !from.empty(),
            "[train] adapters go on beside the model they began with: give --from, as at first");
   if (!resumed.empty() && plan.train.lora == 0) return open_checkpoint(resumed / "model");
-  if (!from.empty()) return open_checkpoint(find_model(from));
+  if (!from.empty()) return open_named(from, "");
   return fresh_checkpoint(plan.model, tokenizer_of(value_of(plan, "model", "tokenizer")), plan.run.seed);
 }
 

@@ -78,6 +78,10 @@ std::string adapter_a(const std::string& weight) { return stem(weight) + std::st
 std::string adapter_b(const std::string& weight) { return stem(weight) + std::string(kB); }
 bool is_adapter(const std::string& name) { return name.ends_with(kA) || name.ends_with(kB); }
 
+bool is_adapter_folder(const fs::path& folder) {
+  return fs::is_regular_file(folder / kConfig) && !fs::exists(folder / "config.json");
+}
+
 Adapter read_adapter(const fs::path& folder) {
   LV_CHECK(fs::is_regular_file(folder / kConfig), "[adapter] '{}' has no {}: give a folder that PEFT or longview train wrote",
            folder.string(), kConfig);
@@ -138,6 +142,20 @@ void write_adapter(const fs::path& folder, const Adapter& adapter) {
   out.commit();
 }
 
+Adapter stored_as(const Adapter& adapter, BlockType type) {
+  LV_CHECK(type == BlockType::f32 || type == BlockType::bf16 || type == BlockType::f16,
+           "[adapter] adapters are stored as f32, bf16 or f16; got {}", block_name(type));
+  Adapter out = adapter;
+  for (auto& [name, tensor] : out.tensors) {
+    if (!is_adapter(name)) continue;
+    const auto keep = std::make_shared<std::vector<uint8_t>>();
+    put_weights(name, tensor, type, {},
+                [&](std::span<const uint8_t> piece) { keep->insert(keep->end(), piece.begin(), piece.end()); });
+    tensor = {tensor.shape, type, *keep, {}, keep};
+  }
+  return out;
+}
+
 Checkpoint merged(const Checkpoint& checkpoint, const Adapter& adapter) {
   Checkpoint out = checkpoint;
   const bool is_turned = checkpoint.config.interleaved_rotary;
@@ -169,6 +187,7 @@ Checkpoint merged(const Checkpoint& checkpoint, const Adapter& adapter) {
                 adapter.alpha / static_cast<double>(a.shape[0]));
     found->second = held(found->second.shape, std::move(values));
   }
+  out.fingerprint = fingerprint_of(out);
   return out;
 }
 

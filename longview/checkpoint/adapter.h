@@ -18,11 +18,17 @@ struct Adapter {
   std::map<std::string, StoredTensor> tensors;   // A and B of weights, rotary pairs as halves; and others that replace the model's
 };
 
+/// Whether a folder holds an adapter, and no model beside it.
+bool is_adapter_folder(const std::filesystem::path& folder);
 /// Throws "[adapter] ..." on a folder that is none, on kinds of adapters that are not LoRA, and on shapes that do not go together.
 Adapter read_adapter(const std::filesystem::path& folder);
 void write_adapter(const std::filesystem::path& folder, const Adapter& adapter);
 
-/// The model with the adapter in its weights, which are f32 where it has one. Throws where the adapter is not for such a model.
+/// Its A and B as f32, bf16 or f16. What replaces the model's (gates, what a method learned) stays as it is: few, and small steps matter.
+Adapter stored_as(const Adapter& adapter, BlockType type);
+
+/// The model with the adapter in its weights, which are f32 where it has one. Its fingerprint is another than the model's. Throws where
+/// the adapter is not for such a model.
 Checkpoint merged(const Checkpoint& checkpoint, const Adapter& adapter);
 
 }  // namespace longview

@@ -17,26 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kKnown = "known are GGUF files, folders with config.json and .safetensors, and llama2.c's .bin";
 
-// Sizes, names, shapes, types, and four pieces of every tensor: reads about a thousand pages of a large file.
-uint64_t fingerprint_of(const Checkpoint& checkpoint) {
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
-  const auto add = [&](const void* data, size_t size) { XXH3_64bits_update(&state, data, size); };
-  const ModelConfig& c = checkpoint.config;
-  const std::string sizes = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}{}{}{}", c.architecture, c.layers, c.width, c.heads,
-                                        c.kv_heads, c.head_width, c.feed_forward, c.vocabulary, c.sliding_window, c.norm_epsilon,
-                                        c.rope_base, c.rope_scaling, c.memory_gate, c.position, c.normalized);
-  add(sizes.data(), sizes.size());
-  constexpr size_t kPieces = 4, kPiece = 64;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    const std::string facts = fmt::format("{} {} {}", name, block_name(tensor.type), fmt::join(tensor.shape, ","));
-    add(facts.data(), facts.size());
-    const size_t size = tensor.bytes.size(), piece = std::min(kPiece, size);
-    for (size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + (size - piece) / (kPieces - 1) * i, piece);
-  }
-  return XXH3_64bits_digest(&state);
-}
-
 bool ends_with(const fs::path& path, std::string_view end) { return path.filename().string().ends_with(end); }
 
 Checkpoint read_any(const fs::path& path) {
@@ -58,6 +38,26 @@ Checkpoint read_any(const fs::path& path) {
 }
 
 }  // namespace
+
+// Sizes, names, shapes, types, and four pieces of every tensor: reads about a thousand pages of a large file.
+uint64_t fingerprint_of(const Checkpoint& checkpoint) {
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  const auto add = [&](const void* data, size_t size) { XXH3_64bits_update(&state, data, size); };
+  const ModelConfig& c = checkpoint.config;
+  const std::string sizes = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}{}{}{}", c.architecture, c.layers, c.width, c.heads,
+                                        c.kv_heads, c.head_width, c.feed_forward, c.vocabulary, c.sliding_window, c.norm_epsilon,
+                                        c.rope_base, c.rope_scaling, c.memory_gate, c.position, c.normalized);
+  add(sizes.data(), sizes.size());
+  constexpr size_t kPieces = 4, kPiece = 64;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    const std::string facts = fmt::format("{} {} {}", name, block_name(tensor.type), fmt::join(tensor.shape, ","));
+    add(facts.data(), facts.size());
+    const size_t size = tensor.bytes.size(), piece = std::min(kPiece, size);
+    for (size_t i = 0; i < kPieces; ++i) add(tensor.bytes.data() + (size - piece) / (kPieces - 1) * i, piece);
+  }
+  return XXH3_64bits_digest(&state);
+}
 
 Checkpoint open_checkpoint(const std::filesystem::path& path) {
   try {

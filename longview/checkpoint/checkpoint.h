@@ -35,6 +35,9 @@ struct Checkpoint {
 /// llama2.c's .bin (with tokenizer.bin or tok*.bin beside it). Every needed tensor is present with the right shape, or it throws.
 Checkpoint open_checkpoint(const std::filesystem::path& path);
 
+/// What open_checkpoint puts into `fingerprint`, for a checkpoint that was changed since. Reads some thousand pages of a large file.
+uint64_t fingerprint_of(const Checkpoint& checkpoint);
+
 /// Throws "[checkpoint] tensor 'NAME' has weights that are not finite" on NaN or infinity. One pass over the scales of a block
 /// format, over every value of F32, F16 and BF16; the model's loader calls it for each tensor as it packs.
 void check_finite(const std::string& name, const StoredTensor& tensor);

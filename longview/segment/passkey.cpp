@@ -187,7 +187,8 @@ class Passkey final : public NumberedSource {
     return out;
   }
 
-  /// Tokens of a key that its name decides: up to the one where it parts from all other keys said so far. The rest is given away by these tokens.
+  /// Tokens of a key that its name decides: up to the one where it parts from all other keys said so far. What follows is told by these tokens too,
+  /// and is scored as a key without a name is.
   static int64_t decided_by_name(const Needle& needle, const std::vector<Needle>& all) {
     const auto key_of = [](const Needle& one) {
       const auto [from, to] = one.wording.keys.front();
@@ -294,8 +295,9 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     needle.answered_at = at + to;
     if (!is_fresh) return;
     const int64_t back = (at + from) / N - needle.key_at / N;
-    const auto kind = static_cast<int8_t>((back <= 0 ? kSame : back <= 3 ? kNear : kFar) + (is_named ? kNamed : 0));
-    row.score(at + from, is_named ? std::min(at + to, at + from + decided_by_name(needle, shown)) : at + to, kind);
+    const int8_t kind = back <= 0 ? kSame : back <= 3 ? kNear : kFar;
+    row.score(at + from, at + to, kind);
+    if (is_named) row.score(at + from, at + from + decided_by_name(needle, shown), static_cast<int8_t>(kind + kNamed));
     if (to < static_cast<int64_t>(wording.ids.size())) row.score(at + to, at + to + 1, kEnd);
   };
   // Gathered needles take a share of the row that is drawn, mostly a large one, its questions the rest: else the more questions there are, the nearer

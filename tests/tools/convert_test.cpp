@@ -1,4 +1,5 @@
 // longview convert: the folder it writes computes what the source computes, and its memory at first changes nothing.
+#include "longview/checkpoint/adapter.h"
 #include "longview/model/transformer.h"
 #include "tests/tools/child.h"
 
@@ -74,6 +75,56 @@ TEST_F(ProgramConvert, GatesCanBeOpenedAndTakenAway) {
   EXPECT_EQ(read_text(at("closed/config.json")), read_text(at("plain/config.json")));
   const Json usual = converted({llama, at("usual"), "--add-infini", "--gate", "tanh", "--beta", "0.1"});
   EXPECT_EQ(usual["attention"].get<std::string>().rfind("infini:segment=64,", 0), 0U);  // all of the trained length
+}
+
+/// One matrix of the golden Llama with A and B of rank 2.
+void write_small_adapter(const fs::path& folder, const std::string& base) {
+  const std::string weight = "model.layers.1.mlp.up_proj.weight";
+  const auto shape = open_checkpoint(fs::path(LONGVIEW_GOLDEN) / "models/llama").tensors.at(weight).shape;
+  Adapter adapter;
+  adapter.alpha = 4, adapter.base = base;
+  std::vector<std::vector<float>> values;
+  for (const auto& sizes : {std::vector<int64_t>{2, shape[1]}, std::vector<int64_t>{shape[0], 2}}) {
+    values.emplace_back(static_cast<size_t>(sizes[0] * sizes[1]));
+    for (size_t n = 0; n < values.back().size(); ++n) values.back()[n] = static_cast<float>(n % 7) * 0.1F - 0.3F;
+    StoredTensor tensor{sizes, BlockType::f32, {}};
+    tensor.bytes = {reinterpret_cast<const uint8_t*>(values.back().data()), values.back().size() * sizeof(float)};
+    adapter.tensors[sizes[0] == 2 ? adapter_a(weight) : adapter_b(weight)] = tensor;
+  }
+  write_adapter(folder, adapter);
+}
+
+TEST_F(ProgramConvert, AnAdapterIsReadBesideItsModelMergedOrByItsName) {
+  write_small_adapter(at("adapter"), llama);
+  converted({llama, at("merged"), "--adapter", at("adapter")});
+  const std::string with = losses(llama, {"--adapter", at("adapter")});
+  EXPECT_NE(with, losses(llama, {}));
+  EXPECT_EQ(with, losses(at("merged"), {}));
+  EXPECT_EQ(with, losses(at("adapter"), {}));
+  EXPECT_EQ(with, losses(llama, {"--lora", at("adapter")}));
+  expect_error({"read", book, "-m", at("adapter"), "--adapter", at("adapter")}, {"is an adapter itself"});
+  write_small_adapter(at("lost"), "somebody/no-such-model");
+  expect_error({"read", book, "-m", at("lost")}, {"is an adapter for 'somebody/no-such-model'", "give -m MODEL --adapter"});
+  ASSERT_EQ(run({"read", book, "-m", llama, "-q", "--max-tokens", "64", "--save", at("text.mem")}).status, 0);
+  expect_error({"generate", "--state", at("text.mem"), "-m", llama, "--adapter", at("adapter"), "-n", "1", "-p", "x"},
+               {"was made with the model"});
+}
+
+TEST_F(ProgramConvert, AnAdapterStaysOne) {
+  write_small_adapter(at("adapter"), llama);
+  const Json json = converted({at("adapter"), at("half"), "--dtype", "bf16"});
+  EXPECT_EQ(json["stored"], "F32");
+  EXPECT_EQ(json["tensors"], 2);
+  EXPECT_EQ(json["files"].size(), 2U);
+  EXPECT_EQ(read_adapter(at("half")).tensors.begin()->second.type, BlockType::bf16);
+  EXPECT_NE(losses(at("half"), {}), losses(llama, {}));
+  expect_error({"convert", at("adapter"), at("half")}, {"is there", "--force"});
+  converted({at("adapter"), at("half"), "--force"});
+  EXPECT_EQ(losses(at("half"), {}), losses(at("adapter"), {}));
+  expect_error({"convert", at("adapter"), at("out.gguf")}, {"is an adapter", "--adapter"});
+  expect_error({"convert", at("adapter"), at("out"), "--add-infini"}, {"is an adapter"});
+  expect_error({"convert", at("adapter"), at("out"), "--dtype", "q8_0"}, {"f32, bf16 or f16"});
+  expect_error({"convert", at("adapter"), at("adapter"), "--force"}, {"is what is read"});
 }
 
 TEST_F(ProgramConvert, ReplacesOnlyWhenAsked) {

@@ -66,6 +66,30 @@ TEST_F(Lora, MergedIsTheModelThatWasTrained) {
   EXPECT_NEAR(merged_here.evaluate(batch).item<double>(), trained, 1e-5);
 }
 
+TEST_F(Lora, StoredInFewerBits) {
+  Trainer trainer(base(), config(), fast(), at::kCPU);
+  losses(trainer, 20);
+  const Adapter whole = *trainer.adapter();
+  write_adapter(root / "whole", whole);
+  write_adapter(root / "half", stored_as(read_adapter(root / "whole"), BlockType::bf16));
+  const Adapter half = read_adapter(root / "half");
+  for (const auto& [name, tensor] : half.tensors)
+    EXPECT_EQ(tensor.type, is_adapter(name) ? BlockType::bf16 : BlockType::f32) << name;
+  const Batch batch = some_batch(100);
+  Trainer again(merged(base(), half), {}, fast(), at::kCPU);
+  EXPECT_NEAR(again.evaluate(batch).item<double>(), trainer.evaluate(batch).item<double>(), 2e-3);
+  EXPECT_THROW(stored_as(whole, BlockType::q8_0), Error);
+  EXPECT_TRUE(is_adapter_folder(root / "half"));
+  EXPECT_FALSE(is_adapter_folder(root));
+}
+
+TEST_F(Lora, AnotherModelByItsFingerprint) {
+  Trainer trainer(base(), config(), fast(), at::kCPU);
+  losses(trainer, 1);
+  EXPECT_EQ(fingerprint_of(base()), fingerprint_of(base()));
+  EXPECT_NE(merged(base(), *trainer.adapter()).fingerprint, fingerprint_of(base()));
+}
+
 TEST_F(Lora, GoesOnToTheBit) {
   Trainer whole(base(), config(), fast(), at::kCPU), first(base(), config(), fast(), at::kCPU),
       second(base(), config(), fast(), at::kCPU);
