@@ -1,4 +1,4 @@
-// The model in models/: it finds what its card says, and its memory is as large as the formula.
+// The models in models/: they find what their cards say, and their memories are as large as the formula.
 #include "tests/tools/child.h"
 
 namespace longview::testing {
@@ -27,6 +27,16 @@ TEST_F(ShippedModel, FindsItWhereverItsSegmentsBegin) {
       {"--length", "2k", "--depths", "30", "--trials", "1", "--needle-offsets", "0,100,230", "--question-offsets", "0,1,100"});
   EXPECT_EQ(row.at("tried"), 9);
   EXPECT_EQ(row.at("exact"), 9) << row.dump();
+}
+
+TEST_F(ShippedModel, AnAdapterGivesSmolLM2AMemory) {
+  const Ended ended = run({"eval", "passkey", "-m", LONGVIEW_SOURCE "/models/smollm2-passkey", "-q", "--length", "1k", "--depths", "0",
+                           "--trials", "2", "--memory", "both", "--json", "-"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const Json rows = ended.json().at("rows");
+  EXPECT_EQ(rows.at(0).at("exact"), 2) << rows.dump();
+  EXPECT_EQ(rows.at(0).at("memory_bytes"), 30 * 3 * 64 * (64 + 1) * 4);  // layers, key-value heads, M and z
+  EXPECT_EQ(rows.at(1).at("exact"), 0) << rows.dump();
 }
 
 TEST_F(ShippedModel, ReadsABookAndWordingsItWasNotTrainedOn) {
