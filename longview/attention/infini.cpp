@@ -126,7 +126,7 @@ struct Infini final : Attention {
   bool is_parallel(const Qkv& x, const Position& position, const Segment& segment) const {
     const bool is_training = c10::GradMode::is_enabled() && x.q.requires_grad();
     const bool is_wanted = !x.q.is_cpu() || is_training || segment.spread || segment.write.defined() || segment.document.defined();
-    if (!has_memory || !is_wanted || c.overlap > c.segment) return false;
+    if (!is_wanted || c.overlap > c.segment) return false;
     // Sinks leave the view all at once (kernels/infini.h), and are of one text and one rank.
     if (c.sinks > 0 && (segment.document.defined() || segment.spread != nullptr)) return false;
     if (c.overlap < c.segment && c.sinks > c.segment - c.overlap) return false;
@@ -137,9 +137,11 @@ struct Infini final : Attention {
            position.scale(at::arange(view_length(), at::kLong), view_length()).eq(1).all().item<bool>();
   }
 
-  /// Whole segments from token `first` of the text on.
+  /// Whole segments from token `first` of the text on. Without a memory: the same with closed gates and the rule that costs least.
   Tensor attend_at_once(const Qkv& x, int64_t first, const Position& position, const Segment& segment, State& state) const {
-    kernels::InfiniOperands operands{.q = x.q, .k = x.k, .v = x.v, .gate = x.gate};
+    const Tensor gate =
+        has_memory ? x.gate : at::zeros({x.q.size(1)}, x.q.options().dtype(at::kFloat).requires_grad(false));  // [H]
+    kernels::InfiniOperands operands{.q = x.q, .k = x.k, .v = x.v, .gate = gate};
     operands.rotation = position.rotation(view_length(), {}, 0, view_length(), x.q.device());
     operands.weight = segment.write, operands.document = segment.document;
     if (const auto M = state.tensors.find("M"); M != state.tensors.end()) {
@@ -160,7 +162,7 @@ struct Infini final : Attention {
       if (segment.write.defined()) operands.weight = at::cat({state.tensors.at("write"), segment.write}, 1);  // [B,O+T]
     }
     const auto empty = c.empty == "scale" ? kernels::EmptyMemory::scale : kernels::EmptyMemory::bypass;
-    const kernels::InfiniRules all{c.segment, c.overlap, rules, empty, c.sinks};
+    const kernels::InfiniRules all{c.segment, c.overlap, has_memory ? rules : kernels::MemoryRules{}, empty, c.sinks};
     kernels::SpreadMemory spread;
     if (segment.spread != nullptr) {
       const auto held = state.tensors.find("document");
@@ -174,7 +176,7 @@ struct Infini final : Attention {
     const auto out = kernels::infini(operands, all);
     const Memory& last = segment.spread != nullptr ? spread.after : out.memory;
     keep_view(operands, first, segment, state);
-    if (first + x.q.size(2) <= c.overlap + c.sinks) return out.out;  // nothing has left the view
+    if (!has_memory || first + x.q.size(2) <= c.overlap + c.sinks) return out.out;  // or nothing has left the view
     state.tensors["M"] = last.M, state.tensors["z"] = last.z;
     if (segment.document.defined() || segment.write.defined()) state.tensors["n"] = last.n;
     return out.out;

@@ -92,6 +92,28 @@ TEST(InfiniStreaming, TrainingComputesTheSameInOneCallOrSeveral) {
   }
 }
 
+TEST(InfiniStreaming, WithoutItsMemoryTrainingComputesTheSame) {
+  const Shape shape{2, 6, 2, 160, kDims};
+  const auto rope = make_position("rope", kRotary);
+  for (const char* setting :
+       {"infini:segment=16,memory=off", "infini:segment=16,overlap=5,rule=delta,memory=off",
+        "infini:segment=16,overlap=5,sinks=3,memory=off", "infini_streaming:segment=16,overlap=16,memory=off"}) {
+    const auto attention = make_attention(setting, kRotary);
+    const Qkv plain = random_qkv(shape, 1);
+    const Outcome streamed = run(*attention, rope, plain, {7, 100, 53});
+    Qkv x = plain;
+    x.q = x.q.clone().requires_grad_(true), x.gate = Tensor();
+    for (const std::vector<int64_t>& cuts : {std::vector<int64_t>{160}, {16, 48, 96}, {23, 100, 37}}) {
+      const Outcome trained = run(*attention, rope, x, cuts);
+      EXPECT_LT(largest_difference(trained.out.detach(), streamed.out), 1e-5) << setting;
+      EXPECT_FALSE(trained.state.tensors.contains("M"));
+    }
+    run(*attention, rope, x, {160}).out.square().sum().backward();
+    EXPECT_TRUE(x.q.grad().isfinite().all().item<bool>());
+    EXPECT_GT(x.q.grad().abs().max().item<double>(), 0);
+  }
+}
+
 TEST(InfiniStreaming, OperandsInBf16LeaveAMemoryInF32) {
   const Shape shape{1, 6, 2, 160, kDims};
   const auto rope = make_position("rope", kRotary);
