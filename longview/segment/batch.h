@@ -44,7 +44,7 @@ class Source {
   virtual int64_t parts() const { return 1; }
   /// Names of the classes of targets, for accuracies.
   virtual std::vector<std::string> kinds() const { return {"text"}; }
-  /// The loss that targets of a kind are a part of: "text" (all tokens) or "answers".
+  /// The loss that targets of a kind are a part of: "text" (all tokens), "answers", or "names" (of a named key what its name decides).
   virtual std::string loss(size_t kind) const { return kind == 0 ? "text" : "answers"; }
 };
 

@@ -81,6 +81,9 @@ class Passkey final : public NumberedSource {
     return {"text",           "copy", "same segment", "1-3 back", "4+ back", "named, same segment", "named, 1-3 back",
             "named, 4+ back", "end"};
   }
+  std::string loss(size_t kind) const override {
+    return kind == kText ? "text" : kind >= kSame + kNamed && kind <= kFar + kNamed ? "names" : "answers";
+  }
 
  protected:
   std::vector<Row> rows(const BatchShape& shape, const Random& random) const override {

@@ -66,13 +66,16 @@ class Run {
            std::floor(static_cast<double>(step) * c.short_share) != std::floor(static_cast<double>(step - 1) * c.short_share);
   }
 
-  /// The text of a source with answers counts `text_weight` times.
+  /// The text of a source with answers counts `text_weight` times, what names decide `name_weight` times.
   Batch weighed(Batch batch) const {
-    if (c.text_weight == 1 || !batch.kind.defined() || !batch.share.defined()) return batch;
+    if ((c.text_weight == 1 && c.name_weight == 1) || !batch.kind.defined() || !batch.share.defined()) return batch;
+    const std::map<std::string, double> counts = {{"text", c.text_weight}, {"names", c.name_weight}};
     const size_t kinds = source_.kinds().size();
     std::vector<float> weights;  // by kind
-    for (size_t kind = 0; kind < kinds; ++kind)
-      weights.push_back(source_.loss(kind) == "text" ? static_cast<float>(c.text_weight) : 1.0f);
+    for (size_t kind = 0; kind < kinds; ++kind) {
+      const auto found = counts.find(source_.loss(kind));
+      weights.push_back(found == counts.end() ? 1.0f : static_cast<float>(found->second));
+    }
     const auto* kind = batch.kind.const_data_ptr<int8_t>();
     auto* share = batch.share.data_ptr<float>();
     for (int64_t i = 0; i < batch.kind.numel(); ++i)
@@ -232,7 +235,8 @@ RunOutcome run_training(Trainer& trainer, Source& source, Curriculum curriculum,
                         const std::filesystem::path& out, const Json& rest, const RunHooks& hooks) {
   LV_CHECK(config.tokens >= 1 && config.log_every >= 1, "[run] tokens and log_every must be at least 1; got {} and {}",
            config.tokens, config.log_every);
-  LV_CHECK(config.text_weight >= 0, "[run] text_weight must not be negative; got {}", config.text_weight);
+  LV_CHECK(config.text_weight >= 0 && config.name_weight >= 0,
+           "[run] text_weight and name_weight must not be negative; got {} and {}", config.text_weight, config.name_weight);
   Run run(trainer, source, std::move(curriculum), config, steps, out, hooks);
   run.check();
   run.take_up(rest);

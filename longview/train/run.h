@@ -16,6 +16,7 @@ struct RunConfig {
   std::string steer;       // kinds of answers that stages wait for, by name, separated by ';'; "": all
   double short_share = 0;  // of the steps after the first stage that use its length, so that it is not forgotten
   double text_weight = 1;  // of the mean loss of text beside that of answers
+  double name_weight = 1;  // and of what the names of named keys decide
   uint64_t seed = 0;
   double timeout = 1800;
   void fields(auto&& field) {
@@ -29,6 +30,7 @@ struct RunConfig {
     field("steer", steer, "kinds of answers that a stage's `until` counts, separated by ;; nothing: all that are not text");
     field("short_share", short_share, "share of the steps after the first stage that have its length");
     field("text_weight", text_weight, "how often the loss of text counts beside that of answers (both are means)");
+    field("name_weight", name_weight, "how often that of the tokens counts which the name of a key decides (a mean too)");
     field("seed", seed, "of weights and data");
     field("timeout", timeout, "seconds that a rank waits for the others before it gives up");
   }

@@ -30,8 +30,8 @@ TEST_F(ShippedModel, FindsItWhereverItsSegmentsBegin) {
 }
 
 TEST_F(ShippedModel, AnAdapterGivesSmolLM2AMemory) {
-  const Ended ended = run({"eval", "passkey", "-m", LONGVIEW_SOURCE "/models/smollm2-passkey", "-q", "--length", "1k", "--depths", "0",
-                           "--trials", "2", "--memory", "both", "--json", "-"});
+  const Ended ended = run({"eval", "passkey", "-m", LONGVIEW_SOURCE "/models/smollm2-passkey", "-q", "--length", "1k", "--depths",
+                           "0", "--trials", "2", "--memory", "both", "--json", "-"});
   ASSERT_EQ(ended.status, 0) << ended.err;
   const Json rows = ended.json().at("rows");
   EXPECT_EQ(rows.at(0).at("exact"), 2) << rows.dump();

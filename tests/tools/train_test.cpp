@@ -135,18 +135,21 @@ TEST_F(ProgramTrain, AStageMayHaveSharesOfItsOwn) {
   }
 }
 
-TEST_F(ProgramTrain, TextMayCountLessThanAnswers) {
-  const auto first_loss = [&](const std::string& weight) {
+TEST_F(ProgramTrain, TextAndNamesMayCountLessThanAnswers) {
+  const auto first_loss = [&](const std::string& source, const std::string& key, const std::string& weight) {
     const Ended ended =
-        run({"train", config(), "-o", at(weight), "-t", "1", "-q", "--set", "data.source=0.5*text:path=" + book + " + 0.5*copy",
-             "--set", "train.steps=1", "--set", "run.text_weight=" + weight});
+        run({"train", config(), "-o", at(key + weight), "-t", "1", "-q", "--set", "data.source=" + source, "--set", "train.steps=1",
+             "--set", "stage.0.length=512", "--set", "run.tokens=1024", "--set", "run." + key + "=" + weight});
     EXPECT_EQ(ended.status, 0) << ended.err;
-    return records(at(weight)).front()["loss"].get<double>();
+    return records(at(key + weight)).front()["loss"].get<double>();
   };
-  const double answers = first_loss("0"), both = first_loss("1");
-  EXPECT_GT(answers, 4);
-  EXPECT_GT(both - answers, 4);
-  EXPECT_NEAR(first_loss("0.25"), answers + 0.25 * (both - answers), 1e-5);
+  for (const auto& [source, key] : {std::pair("0.5*text:path=" + book + " + 0.5*copy", "text_weight"),
+                                    std::pair(std::string("passkey:named=1,needles=2,gathered=1"), "name_weight")}) {
+    const double without = first_loss(source, key, "0"), with = first_loss(source, key, "1");
+    EXPECT_GT(without, 4) << key;
+    EXPECT_GT(with - without, 4) << key;
+    EXPECT_NEAR(first_loss(source, key, "0.25"), without + 0.25 * (with - without), 1e-5) << key;
+  }
 }
 
 TEST_F(ProgramTrain, SaysWhatIsWrong) {
@@ -164,6 +167,7 @@ TEST_F(ProgramTrain, SaysWhatIsWrong) {
   EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=1,-2"}).find("negative"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "stage.1.shares=0"}).find("above 0"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--set", "run.text_weight=-1"}).find("negative"), std::string::npos);
+  EXPECT_NE(error({config(), "-o", out, "--set", "run.name_weight=-1"}).find("negative"), std::string::npos);
   EXPECT_NE(error({config(), "-o", out, "--resume"}).find("no training"), std::string::npos);
   ASSERT_EQ(run({"train", config(), "-o", out, "-t", "1", "-q", "--set", "train.steps=2"}).status, 0);
   EXPECT_NE(error({config(), "-o", out}).find("--resume"), std::string::npos);
