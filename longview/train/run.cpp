@@ -28,7 +28,8 @@ class Run {
         c(config),
         steps_(steps),
         out_(out),
-        hooks_(hooks) {}
+        hooks_(hooks),
+        weights_(weights_of(source, config)) {}
 
   void take_up(const Json& rest) {
     if (rest.is_null()) return;
@@ -67,19 +68,22 @@ class Run {
   }
 
   /// The text of a source with answers counts `text_weight` times, what names decide `name_weight` times.
+  static std::vector<float> weights_of(const Source& source, const RunConfig& c) {
+    const size_t kinds = source.kinds().size();
+    std::vector<float> out;
+    for (size_t kind = 0; kind < kinds; ++kind) {
+      const std::string loss = source.loss(kind);
+      out.push_back(static_cast<float>(loss == "text" ? c.text_weight : loss == "names" ? c.name_weight : 1));
+    }
+    return out;
+  }
+
   Batch weighed(Batch batch) const {
     if ((c.text_weight == 1 && c.name_weight == 1) || !batch.kind.defined() || !batch.share.defined()) return batch;
-    const std::map<std::string, double> counts = {{"text", c.text_weight}, {"names", c.name_weight}};
-    const size_t kinds = source_.kinds().size();
-    std::vector<float> weights;  // by kind
-    for (size_t kind = 0; kind < kinds; ++kind) {
-      const auto found = counts.find(source_.loss(kind));
-      weights.push_back(found == counts.end() ? 1.0f : static_cast<float>(found->second));
-    }
     const auto* kind = batch.kind.const_data_ptr<int8_t>();
     auto* share = batch.share.data_ptr<float>();
     for (int64_t i = 0; i < batch.kind.numel(); ++i)
-      if (kind[i] >= 0) share[i] *= weights[static_cast<size_t>(kind[i])];
+      if (kind[i] >= 0) share[i] *= weights_[static_cast<size_t>(kind[i])];
     return batch;
   }
 
@@ -195,6 +199,7 @@ class Run {
   int64_t steps_;
   std::filesystem::path out_;
   const RunHooks& hooks_;
+  const std::vector<float> weights_;  // of losses, by kind
   Since since_;
   StepResult last_;
   int64_t tokens_ = 0, saved_step_ = 0, best_step_ = 0;
