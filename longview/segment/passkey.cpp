@@ -190,22 +190,22 @@ class Passkey final : public NumberedSource {
     return out;
   }
 
-  /// Tokens of a key that its name decides: up to the one where it parts from all other keys said so far. What follows is told by these tokens too,
-  /// and is scored as a key without a name is.
-  static int64_t decided_by_name(const Needle& needle, const std::vector<Needle>& all) {
+  /// Whether the name decides each token of a key: whether keys said so far that begin as this one does go on in different ways. The other tokens are
+  /// told by those before them, and are scored as those of a key without a name are.
+  static std::vector<bool> decided_by_name(const Needle& needle, const std::vector<Needle>& all) {
     const auto key_of = [](const Needle& one) {
       const auto [from, to] = one.wording.keys.front();
       return std::span(one.wording.ids).subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
     };
     const auto key = key_of(needle);
-    size_t shared = 0;
-    for (const Needle& other : all)
-      if (&other != &needle && other.key_at >= 0) {
-        const auto alike = key_of(other);
-        shared = std::max(
-            shared, static_cast<size_t>(std::mismatch(key.begin(), key.end(), alike.begin(), alike.end()).first - key.begin()));
-      }
-    return static_cast<int64_t>(std::min(shared + 1, key.size()));
+    std::vector<bool> out(key.size());
+    for (const Needle& other : all) {
+      if (&other == &needle || other.key_at < 0) continue;
+      const auto alike = key_of(other);
+      const auto parts = static_cast<size_t>(std::mismatch(key.begin(), key.end(), alike.begin(), alike.end()).first - key.begin());
+      if (parts < out.size()) out[parts] = true;
+    }
+    return out;
   }
 
   void recall_row(Row& row, const BatchShape& shape, bool is_named, Random& random) const;
@@ -300,7 +300,13 @@ void Passkey::recall_row(Row& row, const BatchShape& shape, bool is_named, Rando
     const int64_t back = (at + from) / N - needle.key_at / N;
     const int8_t kind = back <= 0 ? kSame : back <= 3 ? kNear : kFar;
     row.score(at + from, at + to, kind);
-    if (is_named) row.score(at + from, at + from + decided_by_name(needle, shown), static_cast<int8_t>(kind + kNamed));
+    if (is_named) {
+      const auto decided = decided_by_name(needle, shown);
+      for (size_t i = 0; i < decided.size(); ++i) {
+        const int64_t token = at + from + static_cast<int64_t>(i);
+        if (decided[i]) row.score(token, token + 1, static_cast<int8_t>(kind + kNamed));
+      }
+    }
     if (to < static_cast<int64_t>(wording.ids.size())) row.score(at + to, at + to + 1, kEnd);
   };
   // Gathered needles take a share of the row that is drawn, mostly a large one, its questions the rest: else the more questions there are, the nearer

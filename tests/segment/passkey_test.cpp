@@ -24,20 +24,23 @@ struct PasskeyTest : SourceTest {
 
 constexpr int64_t kEnd = 8;  // of kinds()
 
-/// Runs of targets of one kind: [from, to) in the row. A named key is two of them, what its name decides, [from, decided), and the rest.
+/// A run of targets [from, to) of one kind. Some tokens of a named key are of that kind, what its name decides, the others of that of a key without a name.
 struct Answer {
   size_t from, to;
   int64_t kind;
-  size_t decided;
+  std::string decided;  // a sign a token: N, what the name decides, or -
 };
 std::vector<Answer> answers(const std::vector<int64_t>& kinds) {
+  const auto without_name = [](int64_t kind) { return kind >= 5 && kind < kEnd ? kind - 3 : kind; };
   std::vector<Answer> out;
   for (size_t t = 0; t < kinds.size(); ++t) {
     if (kinds[t] < 1) continue;
-    const bool goes_on = !out.empty() && out.back().to == t;
-    if (goes_on && (out.back().kind == kinds[t] || out.back().kind == kinds[t] + 3)) ++out.back().to;
-    else out.push_back({t, t + 1, kinds[t], t + 1});
-    if (out.back().kind == kinds[t]) out.back().decided = t + 1;
+    const bool goes_on = !out.empty() && out.back().to == t && without_name(out.back().kind) == without_name(kinds[t]);
+    if (!goes_on) out.push_back({t, t, kinds[t], ""});
+    Answer& answer = out.back();
+    answer.to = t + 1;
+    answer.kind = std::max(answer.kind, kinds[t]);
+    answer.decided += kinds[t] == without_name(kinds[t]) ? '-' : 'N';
   }
   return out;
 }
@@ -79,16 +82,15 @@ TEST_F(PasskeyTest, EveryAnswerIsAKeyThatWasShown) {
           const size_t at = before.rfind(" is ") == before.size() - 4 ? before.size() - 8 : before.size() - 7;
           const std::string name = before.substr(at, 4);
           EXPECT_EQ(row.substr(row.find(name + (at + 8 == before.size() ? " is " : " = ")) + before.size() - at, 5), key) << name;
-          // Counted for the name is what no other key said so far gives away: the token where it parts from them is the last.
+          // Its name decides the tokens at which another key said so far that began the same goes on in another way.
           const std::regex said("([a-z]{4}) (is|=) ([0-9]{5})");
-          size_t shared = 0;
+          std::string decided(key.size(), '-');
           for (std::sregex_iterator one(before.begin(), before.end(), said), end; one != end; ++one) {
-            if ((*one)[1] == name) continue;
             const std::string other = (*one)[3];
-            shared =
-                std::max(shared, static_cast<size_t>(std::mismatch(key.begin(), key.end(), other.begin()).first - key.begin()));
+            const auto parts = static_cast<size_t>(std::mismatch(key.begin(), key.end(), other.begin()).first - key.begin());
+            if ((*one)[1] != name && parts < key.size()) decided[parts] = 'N';
           }
-          EXPECT_EQ(answer.decided - answer.from, std::min<size_t>(shared + 1, 5)) << name << " " << key;
+          EXPECT_EQ(answer.decided, decided) << name << " " << key;
         }
       }
     }
