@@ -43,11 +43,8 @@ std::string memory_attention(const std::string& setting, const ModelConfig& conf
 }
 
 void change_memory(const ConvertCommand& command, Checkpoint& checkpoint) {
-  const bool is_adding = !command.infini.empty();
-  LV_CHECK(is_adding || (!command.is_given_gate && !command.beta), "[convert] --gate and --beta go with --add-infini");
-  LV_CHECK(!is_adding || !command.is_dropping, "[convert] give either --add-infini or --drop-infini");
   if (command.is_dropping) drop_memory_gates(checkpoint);
-  if (is_adding)
+  if (!command.infini.empty())
     add_memory_gates(checkpoint, memory_attention(command.infini, checkpoint.config), command.gate, command.beta.value_or(0));
 }
 
@@ -106,6 +103,8 @@ void convert(const ConvertCommand& command) {
     return train_tokenizer(command, command.training, command.out);
   }
   LV_CHECK(!command.source.empty() && !command.out.empty(), "[convert] give SOURCE and OUT, or --train-bpe FILE... and -o DIR");
+  LV_CHECK(!command.infini.empty() || (!command.is_given_gate && !command.beta), "[convert] --gate and --beta go with --add-infini");
+  LV_CHECK(command.infini.empty() || !command.is_dropping, "[convert] give either --add-infini or --drop-infini");
   const BlockType type = dtype_named(command.dtype);
   check_writable("--json", command.json);
   if (const auto path = find_model(command.source); is_adapter_folder(path)) return convert_adapter(command, path, type);

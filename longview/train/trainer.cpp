@@ -260,7 +260,8 @@ TargetScores Trainer::score(const Batch& whole) const {
 std::optional<Adapter> Trainer::adapter() const {
   if (config_.lora == 0) return std::nullopt;
   const ModelConfig& c = original_.config;
-  Adapter out{alpha_of(config_), c.name, c.position, c.attention, c.memory_gate, {}};
+  const std::string base = original_.path.empty() ? c.name : std::filesystem::absolute(original_.path).string();
+  Adapter out{alpha_of(config_), base, c.position, c.attention, c.memory_gate, {}};
   for (const auto& [name, value] : parameters_.masters())
     out.tensors[name] = in_memory(value.to(at::kCPU, at::kFloat).contiguous().clone());
   return out;

@@ -123,6 +123,7 @@ TEST_F(ProgramConvert, AnAdapterStaysOne) {
   EXPECT_EQ(losses(at("half"), {}), losses(at("adapter"), {}));
   expect_error({"convert", at("adapter"), at("out.gguf")}, {"is an adapter", "--adapter"});
   expect_error({"convert", at("adapter"), at("out"), "--add-infini"}, {"is an adapter"});
+  expect_error({"convert", at("adapter"), at("out"), "--beta", "0.2"}, {"go with --add-infini"});
   expect_error({"convert", at("adapter"), at("out"), "--dtype", "q8_0"}, {"f32, bf16 or f16"});
   expect_error({"convert", at("adapter"), at("adapter"), "--force"}, {"is what is read"});
 }

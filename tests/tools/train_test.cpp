@@ -115,6 +115,7 @@ TEST_F(ProgramTrain, AdaptersGoIntoTheModel) {
     return run({"read", book, "-m", model, "--json", "-", "-q"}).json()["nll"].get<double>();
   };
   EXPECT_EQ(loss(at("merged")), loss(last + "/model"));
+  EXPECT_EQ(loss(at("merged")), loss(last + "/adapter")) << "finds the model it is for";
   EXPECT_NE(loss(at("merged")), loss(base));
   fs::remove_all(last);
   const Ended alone = run(lora + Words{"--resume"});
@@ -139,12 +140,12 @@ TEST_F(ProgramTrain, TextAndNamesMayCountLessThanAnswers) {
   const auto first_loss = [&](const std::string& source, const std::string& key, const std::string& weight) {
     const Ended ended =
         run({"train", config(), "-o", at(key + weight), "-t", "1", "-q", "--set", "data.source=" + source, "--set", "train.steps=1",
-             "--set", "stage.0.length=512", "--set", "run.tokens=1024", "--set", "run." + key + "=" + weight});
+             "--set", "stage.0.length=1024", "--set", "run.tokens=4096", "--set", "run." + key + "=" + weight});
     EXPECT_EQ(ended.status, 0) << ended.err;
     return records(at(key + weight)).front()["loss"].get<double>();
   };
   for (const auto& [source, key] : {std::pair("0.5*text:path=" + book + " + 0.5*copy", "text_weight"),
-                                    std::pair(std::string("passkey:named=1,needles=2,gathered=1"), "name_weight")}) {
+                                    std::pair(std::string("passkey:named=1,needles=4,gathered=1"), "name_weight")}) {
     const double without = first_loss(source, key, "0"), with = first_loss(source, key, "1");
     EXPECT_GT(without, 4) << key;
     EXPECT_GT(with - without, 4) << key;
