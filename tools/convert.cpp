@@ -103,7 +103,8 @@ void convert(const ConvertCommand& command) {
     return train_tokenizer(command, command.training, command.out);
   }
   LV_CHECK(!command.source.empty() && !command.out.empty(), "[convert] give SOURCE and OUT, or --train-bpe FILE... and -o DIR");
-  LV_CHECK(!command.infini.empty() || (!command.is_given_gate && !command.beta), "[convert] --gate and --beta go with --add-infini");
+  LV_CHECK(!command.infini.empty() || (!command.is_given_gate && !command.beta),
+           "[convert] --gate and --beta go with --add-infini");
   LV_CHECK(command.infini.empty() || !command.is_dropping, "[convert] give either --add-infini or --drop-infini");
   const BlockType type = dtype_named(command.dtype);
   check_writable("--json", command.json);
