@@ -1,6 +1,8 @@
 // When to go on to the next stage.
 #include "longview/train/curriculum.h"
 
+#include <algorithm>
+
 namespace longview {
 namespace {
 
@@ -36,17 +38,23 @@ Curriculum::Curriculum(std::vector<StageConfig> stages) : stages_(std::move(stag
   for (const auto& stage : stages_) check(stage);
 }
 
-bool Curriculum::advance(double right, double scored, int64_t done, int64_t steps) {
-  answers_.emplace_back(right, scored);
+bool Curriculum::is_learnt() const {
+  if (now().until == 0 || answers_.size() < kSteps) return false;
+  std::vector<AnswerCount> sums(answers_.back().size());
+  for (const auto& kinds : answers_)
+    for (size_t k = 0; k < sums.size() && k < kinds.size(); ++k) sums[k].right += kinds[k].right, sums[k].scored += kinds[k].scored;
+  const auto scored = [](const AnswerCount& kind) { return kind.scored > 0; };
+  return std::any_of(sums.begin(), sums.end(), scored) && std::all_of(sums.begin(), sums.end(), [&](const AnswerCount& kind) {
+           return !scored(kind) || kind.right >= now().until * kind.scored;
+         });
+}
+
+bool Curriculum::advance(std::vector<AnswerCount> kinds, int64_t done, int64_t steps) {
+  answers_.push_back(std::move(kinds));
   if (answers_.size() > kSteps) answers_.erase(answers_.begin());
   if (stage_ + 1 == stages_.size()) return false;
-  double all_right = 0, all_scored = 0;
-  for (const auto& [r, s] : answers_) all_right += r, all_scored += s;
-  const StageConfig& stage = now();
-  const bool is_full = answers_.size() == kSteps && all_scored > 0;
-  const bool is_learnt = stage.until > 0 && is_full && all_right >= stage.until * all_scored && done - began_ >= stage.least;
-  const bool is_over = static_cast<double>(done) >= stage.most * static_cast<double>(steps);
-  if (!is_learnt && !is_over) return false;
+  const bool is_over = static_cast<double>(done) >= now().most * static_cast<double>(steps);
+  if (!is_over && (done - began_ < now().least || !is_learnt())) return false;
   ++stage_, began_ = done;
   answers_.clear();
   return true;
@@ -54,14 +62,22 @@ bool Curriculum::advance(double right, double scored, int64_t done, int64_t step
 
 Json Curriculum::state() const {
   Json answers = Json::array();
-  for (const auto& [right, scored] : answers_) answers.push_back({right, scored});
-  return {{"stage", stage_}, {"began", began_}, {"answers", answers}};
+  for (const auto& kinds : answers_) {
+    Json step = Json::array();
+    for (const auto& kind : kinds) step.push_back({kind.right, kind.scored});
+    answers.push_back(step);
+  }
+  return {{"stage", stage_}, {"began", began_}, {"kinds", answers}};
 }
 
 void Curriculum::restore(const Json& state) {
   stage_ = std::min(state.at("stage").get<size_t>(), stages_.size() - 1), began_ = state.at("began").get<int64_t>();
   answers_.clear();
-  for (const auto& pair : state.at("answers")) answers_.emplace_back(pair[0].get<double>(), pair[1].get<double>());
+  if (!state.contains("kinds")) return;  // written when all kinds were counted together
+  for (const auto& step : state.at("kinds")) {
+    answers_.emplace_back();
+    for (const auto& kind : step) answers_.back().push_back({kind[0].get<double>(), kind[1].get<double>()});
+  }
 }
 
 }  // namespace longview

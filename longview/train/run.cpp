@@ -124,18 +124,18 @@ class Run {
 
   /// The stage goes on by what was answered; waiting for the device only where a stage may end by it.
   void steer(const StepResult& result) {
-    double right = 0, scored = 0;
+    std::vector<AnswerCount> answers;
     if (curriculum_.now().until > 0 && result.scored.defined()) {
       const Tensor counts = at::stack({result.right, result.scored}).cpu();  // [2,K]
       const auto kinds = source_.kinds();
       for (size_t k = 0; k < kinds.size() && static_cast<int64_t>(k) < counts.size(1); ++k) {
         const bool counts_here =
             c.steer.empty() ? source_.loss(k) != "text" : (";" + c.steer + ";").find(";" + kinds[k] + ";") != std::string::npos;
-        if (!counts_here) continue;
-        right += counts[0][static_cast<int64_t>(k)].item<double>(), scored += counts[1][static_cast<int64_t>(k)].item<double>();
+        const auto count = [&](int64_t which) { return counts[which][static_cast<int64_t>(k)].item<double>(); };
+        if (counts_here) answers.push_back({count(0), count(1)});
       }
     }
-    if (!curriculum_.advance(right, scored, trainer_.done(), steps_)) return;
+    if (!curriculum_.advance(std::move(answers), trainer_.done(), steps_)) return;
     hooks_.say(fmt::format("step {}: texts of {} tokens, repeats up to {}", trainer_.done(), curriculum_.now().length,
                            curriculum_.now().repeats));
   }
