@@ -1,6 +1,9 @@
 // Sources of training batches by name, and what they are made from.
 #pragma once
 
+#include <array>
+#include <map>
+
 #include "longview/base/fields.h"
 #include "longview/base/random.h"
 #include "longview/base/registry.h"
@@ -14,8 +17,15 @@ struct SourceNeeds {
   std::shared_ptr<const Tokenizer> tokenizer;
   uint64_t seed = 0;
   TokenCache cache{};
+  std::shared_ptr<std::map<std::array<std::string, 3>, TokenStore>> stores =
+      std::make_shared<std::map<std::array<std::string, 3>, TokenStore>>();
 
-  TokenStore tokens(const TextFiles& files) const { return tokens_of(files, *tokenizer, cache); }
+  /// The tokens of texts, which sources of the same texts share.
+  TokenStore tokens(const TextFiles& files) const {
+    const auto [found, is_new] = stores->try_emplace({files.path, files.field, files.only});
+    if (is_new) found->second = tokens_of(files, *tokenizer, cache);
+    return found->second;
+  }
 };
 
 using SourceMaker = std::unique_ptr<Source> (*)(const Setting&, const SourceNeeds&);

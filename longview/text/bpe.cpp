@@ -39,6 +39,11 @@ class BytePairTokenizer : public SectionTokenizer {
 
  protected:
   void section(std::string_view text, bool, IdRuns& out) const override {
+    if (merges_.empty() && !spec().ignore_merges && !spec().nfc) {  // bytes, wherever they are cut
+      for (const char byte : text)
+        if (const Id id = bytes_[static_cast<uint8_t>(byte)]; id >= 0) out.add(id);
+      return;
+    }
     const auto work = pool_.take();
     if (spec().nfc) {
       NfcSource source(text);

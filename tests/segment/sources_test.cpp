@@ -187,6 +187,16 @@ TEST_F(Sources, MixturesKeepTheirWeights) {
   EXPECT_EQ(source("text:path=@a + text:path=@b | pose:target=100")->parts(), 2);
 }
 
+TEST_F(Sources, OfTheSameTextsReadThemOnce) {
+  const SourceNeeds needs{bytes, 1};
+  const std::string folder = root / "long",
+                    setting =
+                        fmt::format("0.5*text:path={} + 0.3*passkey:path={} + 0.2*text:path={},only=1", folder, folder, folder);
+  make_source(setting, needs)->next({4, 512, 256, 1});
+  EXPECT_EQ(needs.stores->size(), 2U);
+  EXPECT_GT((needs.stores->at({folder, "text", ""}).size()), (needs.stores->at({folder, "text", "1"}).size()));
+}
+
 TEST_F(Sources, PositionsAreThoseOfALongText) {
   const auto pose = source("text:path=@long | pose:target=4096,parts=3"), random = source("text:path=@long | random:target=4096");
   std::vector<int64_t> met(4096);

@@ -110,6 +110,19 @@ TEST(Tokenizer, ByteThatIsNotUtf8IsATokenOfItsOwn) {
 }
 
 // 400,000 characters without a cut: quadratic merging would take many minutes.
+TEST(Tokenizer, WithoutMergesEveryByteIsAToken) {
+  TokenizerSpec spec;
+  spec.model = "bpe", spec.split = "gpt-2";
+  for (int byte = 255; byte >= 0; --byte) spec.tokens.push_back(character_of_byte(static_cast<uint8_t>(byte)));
+  const auto tokenizer = make_tokenizer(std::move(spec));
+  std::string text = "Übergröße, 12345 \n\t she's";
+  for (int i = 0; i < 5000; ++i) text.push_back(static_cast<char>(i * i * 7 + i / 3));  // not UTF-8
+  std::vector<Id> expected;
+  for (const char byte : text) expected.push_back(255 - static_cast<uint8_t>(byte));
+  EXPECT_EQ(tokenizer->encode(text), expected);
+  EXPECT_EQ(tokenizer->decode(expected), text);
+}
+
 TEST(Tokenizer, LongPiecesTakeNLogN) {
   std::string letters, mixed;
   for (size_t at = 0; at < 400000; ++at) letters += static_cast<char>('a' + (at * at / 7) % 26);
