@@ -1,7 +1,6 @@
 // Sources of training batches by name, and what they are made from.
 #pragma once
 
-#include <array>
 #include <map>
 
 #include "longview/base/fields.h"
@@ -17,14 +16,13 @@ struct SourceNeeds {
   std::shared_ptr<const Tokenizer> tokenizer;
   uint64_t seed = 0;
   TokenCache cache{};
-  std::shared_ptr<std::map<std::array<std::string, 3>, TokenStore>> stores =
-      std::make_shared<std::map<std::array<std::string, 3>, TokenStore>>();
+  std::shared_ptr<std::map<TextFiles, TokenStore>> stores =
+      std::make_shared<std::map<TextFiles, TokenStore>>();  // by this tokenizer
 
   /// The tokens of texts, which sources of the same texts share.
   TokenStore tokens(const TextFiles& files) const {
-    const auto [found, is_new] = stores->try_emplace({files.path, files.field, files.only});
-    if (is_new) found->second = tokens_of(files, *tokenizer, cache);
-    return found->second;
+    const auto found = stores->find(files);
+    return found != stores->end() ? found->second : stores->emplace(files, tokens_of(files, *tokenizer, cache)).first->second;
   }
 };
 

@@ -1,6 +1,7 @@
 // Texts to train on: files, folders, JSON lines and archives, one text after the other in an order that is always the same.
 #pragma once
 
+#include <compare>
 #include <vector>
 
 #include "longview/text/archive.h"
@@ -11,6 +12,7 @@ struct TextFiles {
   std::string path{};          // files and folders, several joined by ':'; a folder is read recursively, sorted by path
   std::string field = "text";  // of the lines of .jsonl files
   std::string only{};          // texts whose path (archive/member) has this in it; "": all
+  auto operator<=>(const TextFiles&) const = default;
 };
 
 struct FileStamp {

@@ -50,12 +50,13 @@ class Curriculum {
   void restore(const Json& state);
 
  private:
+  /// Whether every kind that the last steps had is answered well enough. One kind can hide another: what is rare or hard counts as much.
+  bool is_learnt() const;
+
   std::vector<StageConfig> stages_;
   size_t stage_ = 0;
   int64_t began_ = 0;                                // step
   std::vector<std::vector<AnswerCount>> answers_{};  // of the last steps
-  /// Whether every kind that the last steps had is answered well enough. One kind can hide another: what is rare or hard counts as much.
-  bool is_learnt() const;
 };
 
 }  // namespace longview

@@ -195,6 +195,7 @@ TEST_F(Sources, OfTheSameTextsReadThemOnce) {
   make_source(setting, needs)->next({4, 512, 256, 1});
   EXPECT_EQ(needs.stores->size(), 2U);
   EXPECT_GT((needs.stores->at({folder, "text", ""}).size()), (needs.stores->at({folder, "text", "1"}).size()));
+  for (int i = 0; i < 2; ++i) EXPECT_THROW(needs.tokens({folder + "/none"}), Error) << "again";
 }
 
 TEST_F(Sources, PositionsAreThoseOfALongText) {

@@ -109,7 +109,6 @@ TEST(Tokenizer, ByteThatIsNotUtf8IsATokenOfItsOwn) {
   EXPECT_EQ(legacy.spec().tokens[static_cast<size_t>(ids.back())], "<0xFF>");
 }
 
-// 400,000 characters without a cut: quadratic merging would take many minutes.
 TEST(Tokenizer, WithoutMergesEveryByteIsAToken) {
   TokenizerSpec spec;
   spec.model = "bpe", spec.split = "gpt-2";
@@ -123,6 +122,7 @@ TEST(Tokenizer, WithoutMergesEveryByteIsAToken) {
   EXPECT_EQ(tokenizer->decode(expected), text);
 }
 
+// 400,000 characters without a cut: quadratic merging would take many minutes.
 TEST(Tokenizer, LongPiecesTakeNLogN) {
   std::string letters, mixed;
   for (size_t at = 0; at < 400000; ++at) letters += static_cast<char>('a' + (at * at / 7) % 26);
