@@ -26,7 +26,7 @@ struct PasskeyConfig {
   void fields(auto&& visit) {
     visit("path", path, "texts for filler and text rows; none: the loop is the only filler");
     visit("field", field, "of JSON lines");
-    visit("only", only, "texts whose path has this in it");
+    visit("only", only, "texts that have this in their path below path=");
     visit("rows", rows, "share of rows with needles; the others are text");
     visit("loop", loop, "share of them whose filler is the five sentences");
     visit("snippet", snippet, "share whose filler is a snippet of text repeated; the rest is running text");

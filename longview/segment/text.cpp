@@ -14,7 +14,7 @@ struct TextConfig {
     visit("path", path, "files, folders and archives, joined by ':'");
     visit("order", order, "random, packed or lanes");
     visit("field", field, "of JSON lines");
-    visit("only", only, "texts whose path has this in it");
+    visit("only", only, "texts that have this in their path below path=");
     visit("carry", carry, "1: lanes go on in a state that is kept from batch to batch");
   }
 };
@@ -139,7 +139,7 @@ struct LoopsConfig {
   void fields(auto&& visit) {
     visit("path", path, "files, folders and archives, joined by ':'");
     visit("field", field, "of JSON lines");
-    visit("only", only, "texts whose path has this in it");
+    visit("only", only, "texts that have this in their path below path=");
     visit("least", least, "tokens of the shortest snippet");
     visit("most", most, "tokens of the longest; 0: half a row");
   }

@@ -21,7 +21,12 @@ bool is_archive(std::string_view name) {
 
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with("."); }
 
-void add_folder(const fs::path& folder, std::vector<std::string>& out) {
+struct ListedFile {
+  std::string path;
+  size_t below = 0;  // where its name below the path that was given begins; of an archive given itself, that of its members
+};
+
+void add_folder(const fs::path& folder, std::vector<ListedFile>& out) {
   std::vector<std::string> found;
   for (auto at = fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink); at != fs::end(at);
        ++at) {
@@ -33,19 +38,22 @@ void add_folder(const fs::path& folder, std::vector<std::string>& out) {
   }
   LV_CHECK(!found.empty(), "[data] the folder '{}' has no files", folder.string());
   std::sort(found.begin(), found.end());
-  out.insert(out.end(), found.begin(), found.end());
+  const size_t below = (folder / "").generic_string().size();
+  for (auto& path : found) out.push_back({std::move(path), below});
 }
 
-std::vector<std::string> listed_files(const std::string& paths) {
+std::vector<ListedFile> listed_files(const std::string& paths) {
   LV_CHECK(!paths.empty(), "[data] path= must name a file, a folder or an archive of texts");
-  std::vector<std::string> out;
+  std::vector<ListedFile> out;
   for (size_t at = 0; at <= paths.size();) {
     const size_t end = std::min(paths.find(':', at), paths.size());
     const fs::path path = paths.substr(at, end - at);
     LV_CHECK(fs::exists(path), "[data] there is no '{}'; path= takes files, folders and archives, several joined by ':'",
              path.string());
     if (fs::is_directory(path)) add_folder(path, out);
-    else out.push_back(path.generic_string());
+    else
+      out.push_back({path.generic_string(), is_archive(path.generic_string()) ? path.generic_string().size() + 1
+                                                                              : (path.parent_path() / "").generic_string().size()});
     at = end + 1;
   }
   return out;
@@ -76,13 +84,14 @@ struct Reader {
       if (!text.empty()) take(where, text);
     }
   }
-  void member(const std::string& archive, std::string_view name, std::string_view bytes) const {
-    const std::string whole = archive + "/" + std::string(name);
-    if (is_wanted(whole) && !is_hidden(fs::path(name))) text(whole, bytes);
+  void member(const ListedFile& archive, std::string_view name, std::string_view bytes) const {
+    const std::string whole = archive.path + "/" + std::string(name);
+    if (is_wanted(std::string_view(whole).substr(archive.below)) && !is_hidden(fs::path(name))) text(whole, bytes);
   }
-  void file(const std::string& path) const {
-    if (is_archive(path)) return each_member(path, [&](auto name, auto bytes) { member(path, name, bytes); });
-    if (!is_wanted(path)) return;
+  void file(const ListedFile& listed) const {
+    const std::string& path = listed.path;
+    if (is_archive(path)) return each_member(path, [&](auto name, auto bytes) { member(listed, name, bytes); });
+    if (!is_wanted(std::string_view(path).substr(listed.below))) return;
     for (const char* ending : {".xz", ".zst"})
       if (path.ends_with(ending)) return text(path.substr(0, path.rfind('.')), read_unpacked(path));
     const MappedFile mapped(path);
@@ -94,7 +103,7 @@ struct Reader {
 
 std::vector<FileStamp> stamps(const TextFiles& files) {
   std::vector<FileStamp> out;
-  for (const auto& path : listed_files(files.path)) {
+  for (const auto& [path, below] : listed_files(files.path)) {
     std::error_code error;
     const auto size = fs::file_size(path, error);
     const auto modified = error ? fs::file_time_type{} : fs::last_write_time(path, error);
@@ -106,7 +115,7 @@ std::vector<FileStamp> stamps(const TextFiles& files) {
 
 void each_text(const TextFiles& files, const TakeText& take) {
   const Reader reader{files, take};
-  for (const auto& path : listed_files(files.path)) reader.file(path);
+  for (const auto& listed : listed_files(files.path)) reader.file(listed);
 }
 
 }  // namespace longview

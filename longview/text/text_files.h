@@ -11,8 +11,8 @@ namespace longview {
 struct TextFiles {
   std::string path{};          // files and folders, several joined by ':'; a folder is read recursively, sorted by path
   std::string field = "text";  // of the lines of .jsonl files
-  std::string only{};          // texts whose path (archive/member) has this in it; "": all
-  auto operator<=>(const TextFiles&) const = default;
+  std::string only{};  // texts that have this in their path below `path` (a file: in its name), archives' members too; "": all
+  auto operator<=>(const TextFiles&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 takes its 0 for a pointer
 };
 
 struct FileStamp {

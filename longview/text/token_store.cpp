@@ -14,7 +14,7 @@
 namespace longview {
 namespace {
 
-constexpr uint64_t kMagic = 0x316E656B6F744C56;  // "VLtoken1"
+constexpr uint64_t kMagic = 0x326E656B6F744C56;  // "VLtoken2"
 
 struct Footer {
   uint64_t magic = kMagic, key = 0, width = 0, tokens = 0, texts = 0, checksum = 0;  // the last is of all that stands before it
@@ -98,7 +98,7 @@ void write_tokens(const TextFiles& files, const Tokenizer& tokenizer, uint64_t k
     if (footer.tokens > (ends.empty() ? 0 : ends.back())) ends.push_back(footer.tokens);
   });
   LV_CHECK(!ends.empty(), "[data] '{}' has no texts{}", files.path,
-           files.only.empty() ? "" : " with '" + files.only + "' in their path");
+           files.only.empty() ? "" : " with '" + files.only + "' in their path below it");
   footer.texts = ends.size();
   put(std::string((8 - footer.tokens * footer.width % 8) % 8, '\0'));
   put({reinterpret_cast<const char*>(ends.data()), ends.size() * sizeof(uint64_t)});

@@ -50,7 +50,12 @@ TEST_F(TextFilesTest, FoldersAreReadInOrderAndHiddenFilesAreNot) {
   put("books/c.txt", "");
   EXPECT_EQ(texts({in("books")}), (Texts{{"books/a/z.md", "first"}, {"books/b.txt", "second"}}));
   EXPECT_EQ(texts({in("books/b.txt") + ":" + in("books/a")}), (Texts{{"books/b.txt", "second"}, {"books/a/z.md", "first"}}));
-  EXPECT_EQ(texts({in("books"), "text", "books/a/"}), (Texts{{"books/a/z.md", "first"}}));
+  EXPECT_EQ(texts({in("books"), "text", "a/"}), (Texts{{"books/a/z.md", "first"}}));
+  EXPECT_EQ(texts({in("books") + "/", "text", "a/"}), (Texts{{"books/a/z.md", "first"}}));
+  EXPECT_EQ(texts({in("books/a/z.md"), "text", "z"}), (Texts{{"books/a/z.md", "first"}}));
+  for (const char* above : {"books", "longview", "/"})
+    for (const char* path : {"books/a", "books/b.txt"})
+      EXPECT_EQ(texts({in(path), "text", above}), Texts{}) << "the folder that a text is in is not of its name below the path";
 }
 
 TEST_F(TextFilesTest, LinesOfJson) {
@@ -87,6 +92,9 @@ TEST_F(TextFilesTest, ArchivesPlainAndPacked) {
     for (size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(packed[i].second, plain[i].second);
   }
   EXPECT_EQ(texts({in("a.tar"), "text", "one"}), (Texts{{"a.tar/books/one.txt", "first text"}}));
+  EXPECT_EQ(texts({in("a.tar"), "text", "a.tar"}), Texts{});
+  ASSERT_TRUE(shell("mkdir more && mv a.tar more"));
+  EXPECT_EQ(texts({in("more"), "text", "a.tar/books/one"}), (Texts{{"more/a.tar/books/one.txt", "first text"}}));
 }
 
 TEST_F(TextFilesTest, DamagedArchivesSaySo) {
