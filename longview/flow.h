@@ -30,6 +30,8 @@ struct Segment {
   std::vector<TextSpan> texts = {};  // the same for methods that do not know `document`: each text is attended to alone
   Tensor positions =
       {};  // int64 [T] (CPU), rising: where the tokens stand, for full attention in training; undefined: from first on
+  bool only_last =
+      false;  // of what the model gives, only the last token is wanted: it may leave out the others (all but the state)
   /// Other processes read the rest of the text, in the order of their ranks, T tokens each; `first` is then of rank 0's ids. Null: none.
   Communicator* spread = nullptr;
 };

@@ -278,13 +278,8 @@ struct Infini final : Attention {
   }
 
   Tensor mixed(const Qkv& x, const Tensor& local, const Memory& memory) const {
-    const int64_t B = x.q.size(0), H = x.q.size(1), T = x.q.size(2), D = x.q.size(3), G = x.k.size(1);
-    const Tensor gate = x.gate.to(local.options()).view({1, H, 1, 1});  // [1,H,1,1]
-    if (!memory.M.defined()) return (1 - gate) * local;
-    const Tensor q = kernels::features(x.q.reshape({B, G, H / G * T, D}), rules.features);                    // [B,G,R*T,F]
-    const Tensor live = at::ones({1, 1, 1}, q.options());                                                     // [1,1,1]
-    const Tensor read = kernels::memory_read(q, memory, live, rules).view({B, H, T, D}).to(local.options());  // [B,H,T,D]
-    return local + gate * (read - local);
+    if (!memory.M.defined()) return (1 - x.gate.to(local.options()).view({1, -1, 1, 1})) * local;
+    return kernels::memory_mix(x.q, x.gate, memory, local, rules);  // [B,H,T,D]
   }
 
   /// Blocks of the tokens to fold that are written once so much of the segment was read.
@@ -299,18 +294,13 @@ struct Infini final : Attention {
     auto& tensors = state.tensors;
     const int64_t begun = blocks(part, part.length() - part.count), done = blocks(part, part.length());
     if (begun == done && part.length() < c.segment) return;
-    for (int64_t n = begun; n < done; ++n) {
-      const int64_t first = n * kBlock, count = std::min(kBlock, part.fold - first);
-      const auto cut = [&](const char* name) { return kernels::exact(tensors.at(name).narrow(2, first, count)).contiguous(); };
-      const Tensor k = cut("k"), v = cut("v");  // [B,G,count,D]
-      const Tensor live = at::full({1, 1, 1}, memory.M.defined() ? 1.0 : 0.0, k.options());
-      const Tensor weight = at::ones({1, 1, count}, k.options());
-      Memory old = memory;
-      if (!old.M.defined()) old = empty_memory(k);
-      const auto more = kernels::memory_write(kernels::features(k, rules.features), v, weight, old, live, rules);
+    if (begun < done) {
+      const int64_t first = begun * kBlock, count = std::min(done * kBlock, part.fold) - first;
       const bool is_begun = tensors.contains("fold_M");
-      tensors["fold_M"] = is_begun ? tensors["fold_M"] + more.M : more.M;  // [B,G,F,D]
-      tensors["fold_z"] = is_begun ? tensors["fold_z"] + more.z : more.z;  // [B,G,F]
+      const Memory before = is_begun ? Memory{tensors["fold_M"], tensors["fold_z"], {}} : Memory{};
+      const Memory sum = kernels::memory_fold(tensors.at("k").narrow(2, first, count), tensors.at("v").narrow(2, first, count),
+                                              kBlock, memory, before, rules);
+      tensors["fold_M"] = sum.M, tensors["fold_z"] = sum.z;  // [B,G,F,D] [B,G,F]
     }
     if (part.length() < c.segment) return;
     if (part.fold > 0) {
@@ -319,11 +309,6 @@ struct Infini final : Attention {
       tensors.erase("fold_M"), tensors.erase("fold_z");
     }
     drop(part, state);
-  }
-
-  Memory empty_memory(const Tensor& k) const {
-    const int64_t B = k.size(0), G = k.size(1), D = k.size(3), F = kernels::feature_width(D, rules.features);
-    return {at::zeros({B, G, F, D}, k.options()), at::zeros({B, G, F}, k.options()), at::zeros({1, 1}, k.options())};
   }
 
   static void drop(const Stretch& part, State& state) {

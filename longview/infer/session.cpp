@@ -42,12 +42,17 @@ void advance(const Transformer& model, const Method& method, std::span<const Seg
   LV_CHECK(segments.size() == sessions.size(), "[advance] {} segments and {} sessions", segments.size(), sessions.size());
   std::vector<ModelState> states;
   for (auto& session : sessions) states.push_back(std::move(session.state));
-  auto out = model.forward(segments, method, std::move(states));
+  std::vector<Segment> only_last(segments.begin(), segments.end());
+  for (auto& segment : only_last) segment.only_last = true;
+  auto out = model.forward(only_last, method, std::move(states));
   for (size_t n = 0; n < out.size(); ++n) remember(segments[n], out[n].hidden[0], std::move(out[n].state), sessions[n]);
 }
 
 void feed(const Transformer& model, const Method& method, std::span<const Id> ids, int64_t chunk, Session& session) {
-  Contiguous cut(chunk, session.state.seen(), [&](const Segment& segment) { advance(model, method, segment, session); });
+  Contiguous cut(chunk, session.state.seen(), [&](Segment segment) {
+    segment.only_last = true;
+    advance(model, method, segment, session);
+  });
   cut.add(ids);
   cut.finish();
 }

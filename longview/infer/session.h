@@ -17,7 +17,7 @@ struct Session {
 /// Reads one segment (B = 1) and gives its hidden states [T,E].
 Tensor advance(const Transformer& model, const Method& method, const Segment& segment, Session& session);
 
-/// Reads a segment of each of several texts as one batch.
+/// Reads a segment of each of several texts as one batch, without looking at what they predict.
 void advance(const Transformer& model, const Method& method, std::span<const Segment> segments, std::span<Session> sessions);
 
 /// Reads ids in chunks, without looking at what they predict.

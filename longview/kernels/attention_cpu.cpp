@@ -39,7 +39,9 @@ void load_group(const Call& call, const KeySet& set, int64_t b, int64_t g, int64
   group.rows = std::min(kRows, call.rows() - row);
   group.least = std::numeric_limits<int32_t>::max(), group.most = 0, group.common_from = 0, group.common_to = group.least;
   const int64_t M = set.query.cos.defined() ? set.query.cos.size(1) : 0;
-  const auto stride = call.q.strides();
+  const float *cos = M > 0 ? set.query.cos.data_ptr<float>() : nullptr, *sin = M > 0 ? set.query.sin.data_ptr<float>() : nullptr;
+  const float *first = call.q.data_ptr<float>() + b * call.q.stride(0), *scales = call.scale.data_ptr<float>();
+  const int64_t of_head = call.q.stride(1), of_row = call.q.stride(2);
   for (int64_t lane = 0; lane < kRows; ++lane) {
     const int64_t t = (row + lane) / call.R, r = (row + lane) % call.R;
     if (row + lane >= call.rows()) {
@@ -50,11 +52,11 @@ void load_group(const Call& call, const KeySet& set, int64_t b, int64_t g, int64
     if (group.from[lane] < group.to[lane])
       group.least = std::min(group.least, group.from[lane]), group.most = std::max(group.most, group.to[lane]);
     group.common_from = std::max(group.common_from, group.from[lane]), group.common_to = std::min(group.common_to, group.to[lane]);
-    const float* x = call.q.data_ptr<float>() + b * stride[0] + (g * call.R + r) * stride[1] + t * stride[2];
-    const float scale = call.scale.data_ptr<float>()[t];
+    const float* x = first + (g * call.R + r) * of_head + t * of_row;
+    const float scale = scales[t];
     float* q = group.q.data() + lane;
     for (int64_t m = 0; m < M; ++m) {
-      const float c = set.query.cos.data_ptr<float>()[t * M + m], s = set.query.sin.data_ptr<float>()[t * M + m];
+      const float c = cos[t * M + m], s = sin[t * M + m];
       q[m * kRows] = (x[m] * c - x[m + M] * s) * scale;
       q[(m + M) * kRows] = (x[m + M] * c + x[m] * s) * scale;
     }

@@ -9,9 +9,8 @@
 namespace longview::kernels {
 namespace {
 
-constexpr int64_t kFewRows = 4;          // up to here the weights are read once and never stored as f32
-constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
-constexpr int64_t kMostPanels = 3;       // panels whose tiles stay in the second cache while all rows pass
+constexpr int64_t kFewRows = 4;     // up to here the weights are read once and never stored as f32
+constexpr int64_t kMostPanels = 3;  // panels whose tiles stay in the second cache while all rows pass
 
 struct Product {  // one weight of the call
   const Weight* weight;

@@ -1,4 +1,4 @@
-// The inner loops, on raw memory, once for each instruction set: what attention_cpu, linear_cpu and elementwise call.
+// The inner loops, on raw memory, once for each instruction set: what attention_cpu, linear_cpu, memory_cpu and elementwise call.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@ constexpr int64_t kTileRows = 64;   // query rows of an attention tile: the lane
 constexpr int64_t kTileKeys = 64;   // keys of an attention tile, at most
 constexpr int64_t kPanel = 64;      // outputs of a weight's panel
 constexpr int64_t kHalfPanel = 32;  // what few rows are multiplied by at a time
+
+constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
 
 struct alignas(64) CacheLine {  // what aligned buffers are made of
   float at[16];
@@ -54,6 +56,26 @@ struct PanelProduct {
   const void* x_tiles;              // x as pack_rows makes it, or null
 };
 
+/// Reads a compressive memory (memory.h) for rows of one head: out = sigma(q) M / sigma(q) z, or local + gate (that - local).
+struct MemoryRead {
+  const float *features, *numerator;  // [rows,width]: sigma(q), and what M is read with
+  const float *M, *z;                 // [width,columns] [width]
+  int64_t rows, width, columns;       // these two multiples of 16
+  const float* local;                 // null: none. Row r at local + r * stride, and of out alike
+  float* out;                         // may be local
+  int64_t stride;
+  float gate;
+};
+
+/// Adds what `tokens` tokens write to the sums of one head: M += sigma(K)^T V, z += sum fresh sigma(k).
+struct MemoryWrite {
+  const float* features;           // [tokens,width]: sigma(k)
+  const float *v, *fresh;          // value t at v + t * stride; fresh [tokens] or null: 1 each
+  int64_t tokens, width, columns;  // these two multiples of 16
+  int64_t stride;
+  float *M, *z;  // [width,columns] [width]
+};
+
 /// Operands of matrix tiles, for loops that have them: three bf16 for each f32, padded to blocks of 16 by 32.
 struct Packing {
   void (*rows)(const float* x, int64_t rows, int64_t inputs, int64_t ldx, void* out);
@@ -71,6 +93,9 @@ struct Loops {
   void (*norm_row)(const float* x, const float* weight, int64_t E, float epsilon, float* out);
   void (*gate_row)(float* gate, const float* up, int64_t F);
   double (*log_sum_exp)(const float* x, int64_t V);
+  void (*elu1)(const float* x, int64_t count, float* out);  // elu(x) + 1
+  void (*memory_read)(const MemoryRead&);
+  void (*memory_write)(const MemoryWrite&);
   const Packing* packing = nullptr;
 };
 

@@ -42,6 +42,17 @@ Tensor memory_read(const Tensor& sq, const Memory& memory, const Tensor& live, c
 Memory memory_write(const Tensor& sk, const Tensor& v, const Tensor& weight, const Memory& memory, const Tensor& live,
                     const MemoryRules& rules);
 
+/// The steps of a text that is read piece by piece, without gradients: what the two above say, with one read for all rows and one
+/// write for all tokens. f32 on the CPU, heads of a multiple of 16: by loops of our own, a head a thread; else by the two above.
+///
+/// local + gate (what q reads - local), [B,H,T,D]: q the same, gate [H], memory M [B,G,F,D] z [B,G,F] n [B,G] or [1,1], not empty; R = H/G
+/// query heads read a memory. `local` may be written over.
+Tensor memory_mix(const Tensor& q, const Tensor& gate, const Memory& memory, Tensor local, const MemoryRules& rules);
+/// `sum` and what k and v [B,G,T,D] add to it, `block` tokens at a time: M [B,G,F,D] and z [B,G,F] alone. `memory` is what the rules read;
+/// M of `memory` and of `sum` undefined: nothing is there yet. A row of whole blocks gives the same bits in one call and in several.
+Memory memory_fold(const Tensor& k, const Tensor& v, int64_t block, const Memory& memory, const Memory& sum,
+                   const MemoryRules& rules);
+
 struct ReadGradients {
   Tensor sq;    // [...,T,F]
   Tensor M, z;  // of the memory that was read

@@ -1,6 +1,8 @@
 // One layer: norm, attend, add, norm, feed forward, add.
 #pragma once
 
+#include <limits>
+
 #include "longview/attention/attention.h"
 #include "longview/checkpoint/config.h"
 #include "longview/kernels/linear.h"
@@ -30,17 +32,17 @@ struct Method {
 };
 
 struct BlockResult {
-  Tensor x;  // [B,T,E]
+  Tensor x;  // [B,T,E], or [B,most,E]
   State state;
 };
 
-/// x [B,T,E] f32 -> the layer's output and its state after the segment.
+/// x [B,T,E] f32 -> the layer's output for the last `most` tokens, and its state after the segment.
 BlockResult block(const ModelConfig& config, const BlockWeights& weights, const Attention& attention, const Position& position,
-                  Tensor x, const Segment& segment, State state);
+                  Tensor x, const Segment& segment, State state, int64_t most = std::numeric_limits<int64_t>::max());
 
 /// Several texts, each at its own place: x [1,N,E] holds the tokens of all segments (B = 1) one after the other. They share the
-/// products with the weights, and each attends to its own state, which is moved on.
+/// products with the weights, and each attends to its own state, which is moved on. Gives the last most[n] of each text's tokens.
 Tensor block(const ModelConfig& config, const BlockWeights& weights, const Attention& attention, const Position& position, Tensor x,
-             std::span<const Segment> segments, std::span<State* const> states);
+             std::span<const Segment> segments, std::span<State* const> states, std::span<const int64_t> most);
 
 }  // namespace longview

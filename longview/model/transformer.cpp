@@ -119,6 +119,13 @@ BlockWeights load_block(const auto& load, const ModelConfig& config, int64_t lay
   return w;
 }
 
+/// Of a segment's T tokens those at its end whose hidden states are given. Not one: with matrix tiles few rows are computed in another way,
+/// and would differ in the last bits.
+int64_t wanted(const Segment& segment, int64_t T) {
+  constexpr int64_t kFew = 32;
+  return segment.only_last ? std::min(T, kFew) : T;
+}
+
 }  // namespace
 
 Transformer::Transformer(const Checkpoint& checkpoint, at::Device device, at::ScalarType type)
@@ -215,8 +222,10 @@ Tensor Transformer::normed(const Tensor& x) const {
 Tensor Transformer::through_layers(Tensor x, const Segment& segment, const Method& method, ModelState& state,
                                    bool recompute) const {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    const auto run = [this, layer, method, segment](const Tensor& in, State old) {
-      return block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), in, segment, std::move(old));
+    const int64_t most = layer + 1 == config_.layers ? wanted(segment, x.size(1)) : x.size(1);
+    const auto run = [this, layer, method, segment, most](const Tensor& in, State old) {
+      return block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), in, segment, std::move(old),
+                   most);
     };
     auto out = recompute ? recomputed(run, x, std::move(state.layers[layer])) : run(x, std::move(state.layers[layer]));
     x = out.x;
@@ -242,21 +251,24 @@ std::vector<Forward> Transformer::forward(std::span<const Segment> segments, con
     return out;
   }
   std::vector<Tensor> ids;
+  std::vector<int64_t> lengths, given;
   for (size_t n = 0; n < segments.size(); ++n) {
     prepare(segments[n], states[n]);
     Shapes("forward")("ids", segments[n].ids, "1 T");
     ids.push_back(segments[n].ids[0]);
+    lengths.push_back(segments[n].ids.size(1)), given.push_back(wanted(segments[n], lengths.back()));
   }
   Tensor x = embedded(at::cat(ids).unsqueeze(0));  // [1,N,E]
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     std::vector<State*> own;
     for (auto& state : states) own.push_back(&state.layers[layer]);
-    x = block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), x, segments, own);
+    x = block(config_, blocks_[layer], method.attention->at(layer), method.position->at(layer), x, segments, own,
+              layer + 1 == config_.layers ? given : lengths);
   }
   const Tensor hidden = normed(x);  // [1,N,E]
   std::vector<Forward> out;
-  for (int64_t n = 0, at = 0; n < static_cast<int64_t>(segments.size()); at += segments[n++].ids.size(1))
-    out.push_back({hidden.narrow(1, at, segments[n].ids.size(1)), std::move(states[n])});
+  for (size_t n = 0, at = 0; n < segments.size(); at += given[n++])
+    out.push_back({hidden.narrow(1, at, given[n]), std::move(states[n])});
   return out;
 }
 

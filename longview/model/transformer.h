@@ -7,7 +7,7 @@
 namespace longview {
 
 struct Forward {
-  Tensor hidden;     // [B,T,E] after the last norm
+  Tensor hidden;     // [B,T,E] after the last norm; with Segment::only_last perhaps only the last rows of it, 1 to T
   ModelState state;  // after the segment
 };
 

@@ -12,6 +12,7 @@ namespace longview {
 namespace {
 
 using testing::as_tensor;
+using testing::gated_model;
 using testing::same_bits;
 using testing::some_ids;
 using testing::tiny_model;
@@ -177,6 +178,31 @@ TEST_F(Reading, TheSessionRemembersTheTokensHoweverTheyWereCut) {
   Session turned;
   feed(tiny_model(), method, swapped, 512, turned);
   EXPECT_NE(one.digest, turned.digest) << "order matters";
+}
+
+TEST_F(Reading, WhatIsFedIsWhatIsReadButForTheRowsThatNobodyLooksAt) {
+  for (const char* setting : {"full", "infini:segment=32", "infini:segment=48,overlap=16", "streaming:window=64,sinks=4"}) {
+    const Method own = gated_model().method("", setting);
+    Session fed, read;
+    feed(gated_model(), own, ids, 100, fed);
+    for (int64_t at = 0; at < kTokens; at += 100) {
+      const int64_t count = std::min<int64_t>(100, kTokens - at);
+      EXPECT_EQ(advance(gated_model(), own, {as_tensor(std::span(ids).subspan(at, count)), at}, read).size(0), count);
+    }
+    EXPECT_TRUE(same_bits(fed.hidden, read.hidden)) << setting;
+    ASSERT_EQ(fed.state.layers.size(), read.state.layers.size());
+    for (size_t layer = 0; layer < fed.state.layers.size(); ++layer)
+      for (const auto& [name, tensor] : fed.state.layers[layer].tensors)
+        EXPECT_TRUE(same_bits(tensor, read.state.layers[layer].tensors.at(name))) << setting << " " << name;
+    std::vector<Session> together(2);  // as one batch, of other lengths
+    const std::vector<Segment> segments{{as_tensor(std::span(ids).first(100)), 0}, {as_tensor(std::span(ids).first(33)), 0}};
+    advance(gated_model(), own, segments, together);
+    for (size_t n = 0; n < 2; ++n) {
+      Session alone;
+      advance(gated_model(), own, segments[n], alone);
+      EXPECT_TRUE(same_bits(together[n].hidden, alone.hidden)) << setting;
+    }
+  }
 }
 
 TEST_F(Reading, ASegmentOfNoTokensChangesNothing) {

@@ -3,6 +3,7 @@
 #define LV_WIDTH 8
 #include "longview/kernels/isa/attention.h"
 #include "longview/kernels/isa/linear.h"
+#include "longview/kernels/isa/memory.h"
 #include "longview/kernels/isa/rows.h"
 
 namespace longview::kernels {
@@ -11,10 +12,13 @@ namespace {
 void attend(const AttentionTile& t) { attend_tile<6, 2, 8>(t); }
 void multiply(const PanelProduct* panels, int64_t count) { multiply_panels<6, 2>(panels, count); }
 
+void memory_read(const MemoryRead& p) { read_memory<6, 2>(p); }
+void memory_write(const MemoryWrite& p) { write_memory<6, 2>(p); }
+
 }  // namespace
 
 const Loops& loops_avx2() {
-  static constexpr Loops kLoops{rotate_keys, attend, multiply, norm_row, gate_row, log_sum_exp};
+  static constexpr Loops kLoops{rotate_keys, attend, multiply, norm_row, gate_row, log_sum_exp, elu1, memory_read, memory_write};
   return kLoops;
 }
 
