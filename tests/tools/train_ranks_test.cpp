@@ -217,7 +217,7 @@ TEST_F(ProgramTrainRanks, StartUnderMpirun) {
     std::string line = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 LONGVIEW_RANKS=" + way +
                        " mpirun --oversubscribe -n 2 " LONGVIEW_PROGRAM;
     for (const auto& word : words(way, kShared)) line += " '" + word + "'";
-    EXPECT_EQ(std::system((line + " >" + at("said") + " 2>&1").c_str()), 0) << read_text(at("said"));
+    EXPECT_EQ(std::system((line + " >'" + at("said") + "' 2>&1").c_str()), 0) << read_text(at("said"));
     expect_close("one", way);
   }
 }
