@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "longview/attention/kv.h"
 #include "longview/attention/texts.h"
 #include "longview/kernels/elementwise.h"
 
@@ -43,9 +44,9 @@ BlockResult block(const ModelConfig& config, const BlockWeights& w, const Attent
     return {x, {}};
   }
   auto attended = attention.attend(qkv, position, segment, std::move(state));
-  if (const int64_t T = x.size(1); most < T) {
-    x = x.narrow(1, T - most, most).contiguous();           // [B,most,E]
-    attended.out = attended.out.narrow(2, T - most, most);  // [B,H,most,D]
+  if (most < x.size(1)) {
+    x = x.narrow(1, x.size(1) - most, most).contiguous();  // [B,most,E]
+    attended.out = last(attended.out, most);               // [B,H,most,D]
   }
   add_rest(config, w, attended.out, x);
   return {x, std::move(attended.state)};
@@ -57,13 +58,12 @@ Tensor block(const ModelConfig& config, const BlockWeights& w, const Attention& 
   const auto count = static_cast<int64_t>(segments.size());
   std::vector<int64_t> first(segments.size(), 0);
   for (size_t n = 1; n < segments.size(); ++n) first[n] = first[n - 1] + segments[n - 1].ids.size(1);
-  std::vector<Tensor> out(segments.size()), kept(segments.size());
+  std::vector<Tensor> out(segments.size());
   const auto attend = [&](int64_t n) {
     const int64_t at = first[n], T = segments[n].ids.size(1);
     const Qkv own{all.q.narrow(2, at, T), all.k.narrow(2, at, T), all.v.narrow(2, at, T), all.gate};  // [1,H,T,D] [1,G,T,D]
     auto attended = attention.attend(own, position, segments[n], std::move(*states[n]));
-    out[n] = attended.out.narrow(2, T - most[n], most[n]);  // [1,H,most,D]
-    kept[n] = x.narrow(1, at + T - most[n], most[n]);       // [1,most,E]
+    out[n] = attended.out;
     *states[n] = std::move(attended.state);
   };
   if (x.is_cpu() && count >= at::get_num_threads()) {  // a text a thread; few texts are shared out inside the kernel
@@ -75,7 +75,14 @@ Tensor block(const ModelConfig& config, const BlockWeights& w, const Attention& 
   } else {
     for (int64_t n = 0; n < count; ++n) attend(n);
   }
-  if (std::accumulate(most.begin(), most.end(), int64_t{0}) < x.size(1)) x = at::cat(kept, 1);
+  if (std::accumulate(most.begin(), most.end(), int64_t{0}) < x.size(1)) {
+    std::vector<Tensor> kept;
+    for (size_t n = 0; n < segments.size(); ++n) {
+      out[n] = last(out[n], most[n]);                                                      // [1,H,most,D]
+      kept.push_back(x.narrow(1, first[n] + segments[n].ids.size(1) - most[n], most[n]));  // [1,most,E]
+    }
+    x = at::cat(kept, 1);
+  }
   add_rest(config, w, at::cat(out, 2), x);
   return x;
 }

@@ -50,10 +50,9 @@ std::vector<ListedFile> listed_files(const std::string& paths) {
     const fs::path path = paths.substr(at, end - at);
     LV_CHECK(fs::exists(path), "[data] there is no '{}'; path= takes files, folders and archives, several joined by ':'",
              path.string());
+    const std::string name = path.generic_string();
     if (fs::is_directory(path)) add_folder(path, out);
-    else
-      out.push_back({path.generic_string(), is_archive(path.generic_string()) ? path.generic_string().size() + 1
-                                                                              : (path.parent_path() / "").generic_string().size()});
+    else out.push_back({name, is_archive(name) ? name.size() + 1 : (path.parent_path() / "").generic_string().size()});
     at = end + 1;
   }
   return out;

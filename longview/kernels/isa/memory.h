@@ -34,13 +34,11 @@ LV_INLINE void product(int64_t rows, int64_t inner, const float* a, int64_t lda,
   for (; d < columns; d += W) strip.template operator()<1>(d);
 }
 
+/// count: a multiple of 16.
 LV_INLINE float dot(const float* x, const float* y, int64_t count) {
   F sums = {};
-  int64_t i = 0;
-  for (; i + W <= count; i += W) sums += load(x + i) * load(y + i);
-  float sum = sum_of(sums);
-  for (; i < count; ++i) sum += x[i] * y[i];
-  return sum;
+  for (int64_t i = 0; i < count; i += W) sums += load(x + i) * load(y + i);
+  return sum_of(sums);
 }
 
 template <int R, int N>
