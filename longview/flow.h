@@ -28,10 +28,8 @@ struct Segment {
   Tensor write = {};     // f32 [B,T] how often a memory writes each token, in training; undefined: once
   Tensor document = {};  // int64 [B,T] a text's number where a row has several, -1 padding, in training; undefined: one a row
   std::vector<TextSpan> texts = {};  // the same for methods that do not know `document`: each text is attended to alone
-  Tensor positions =
-      {};  // int64 [T] (CPU), rising: where the tokens stand, for full attention in training; undefined: from first on
-  bool only_last =
-      false;  // of what the model gives, only the last token is wanted: it may leave out the others (all but the state)
+  Tensor positions = {};   // int64 [T] (CPU), rising: where the tokens stand, for full attention in training; undefined: from first
+  bool only_last = false;  // only the last token of what the model gives is wanted: others may be left out, the state never
   /// Other processes read the rest of the text, in the order of their ranks, T tokens each; `first` is then of rank 0's ids. Null: none.
   Communicator* spread = nullptr;
 };

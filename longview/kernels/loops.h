@@ -93,7 +93,7 @@ struct Loops {
   void (*norm_row)(const float* x, const float* weight, int64_t E, float epsilon, float* out);
   void (*gate_row)(float* gate, const float* up, int64_t F);
   double (*log_sum_exp)(const float* x, int64_t V);
-  void (*elu1)(const float* x, int64_t count, float* out);  // elu(x) + 1
+  void (*elu1)(const float* x, int64_t D, float* out);  // elu(x) + 1; D: a multiple of 16
   void (*memory_read)(const MemoryRead&);
   void (*memory_write)(const MemoryWrite&);
   const Packing* packing = nullptr;

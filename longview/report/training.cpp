@@ -172,11 +172,11 @@ Section speed_section(const std::vector<Json>& records) {
 }
 
 Facts facts_now(const Json& last) {
-  Facts out{
-      {"loss", fmt::format("{:.4f}", number(last, "loss"))},
-      {"tokens", with_commas(last.value("tokens", int64_t{0}))},
-      {"texts", fmt::format("{} tokens, stage {}", with_commas(last.value("length", int64_t{0})), last.value("stage", int64_t{0}))},
-      {"speed", with_commas(number(last, "tokens_per_second"), 0) + " tokens/s"}};
+  Facts out{{"loss", fmt::format("{:.4f}", number(last, "loss"))},
+            {"tokens", with_commas(last.value("tokens", int64_t{0}))},
+            {"texts of this step",
+             fmt::format("{} tokens, stage {}", with_commas(last.value("length", int64_t{0})), last.value("stage", int64_t{0}))},
+            {"speed", with_commas(number(last, "tokens_per_second"), 0) + " tokens/s"}};
   if (last.contains("mfu")) out.push_back({"MFU", fmt::format("{:.1f} %", 100 * number(last, "mfu"))});
   out.push_back({"memory", bytes_text(last.value("memory_bytes", int64_t{0}))});
   out.push_back({"time so far", duration_text(number(last, "seconds"))});

@@ -8,13 +8,11 @@
 namespace longview::kernels {
 namespace {
 
-void elu1(const float* x, int64_t count, float* out) {
-  int64_t i = 0;
-  for (; i + W <= count; i += W) {
+void elu1(const float* x, int64_t D, float* out) {
+  for (int64_t i = 0; i < D; i += W) {
     const F v = load(x + i);
     store(out + i, v >= 0.0F ? v + 1.0F : exp(v < 0.0F ? v : F{}));
   }
-  for (; i < count; ++i) out[i] = x[i] >= 0 ? x[i] + 1 : __builtin_expf(x[i]);
 }
 
 /// put(row, column, lanes) for all of C[rows x columns] = A[rows x inner] B[inner x columns], strides as of tile().
