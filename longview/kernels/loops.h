@@ -5,10 +5,11 @@
 
 namespace longview::kernels {
 
-constexpr int64_t kTileRows = 64;   // query rows of an attention tile: the lanes of its panels
-constexpr int64_t kTileKeys = 64;   // keys of an attention tile, at most
-constexpr int64_t kPanel = 64;      // outputs of a weight's panel
-constexpr int64_t kHalfPanel = 32;  // what few rows are multiplied by at a time
+constexpr int64_t kTileRows = 64;    // query rows of an attention tile: the lanes of its panels
+constexpr int64_t kTileKeys = 64;    // keys of an attention tile, at most
+constexpr int64_t kPanel = 64;       // outputs of a weight's panel
+constexpr int64_t kHalfPanel = 32;   // what few rows are multiplied by at a time
+constexpr int64_t kMemoryRows = 64;  // rows that read a compressive memory at a time, at most
 
 constexpr int64_t kLeastWork = 1 << 16;  // multiplications worth a thread of their own
 
@@ -60,7 +61,7 @@ struct PanelProduct {
 struct MemoryRead {
   const float *features, *numerator;  // [rows,width]: sigma(q), and what M is read with
   const float *M, *z;                 // [width,columns] [width]
-  int64_t rows, width, columns;       // these two multiples of 16
+  int64_t rows, width, columns;       // rows: at most kMemoryRows; the other two multiples of 16
   const float* local;                 // null: none. Row r at local + r * stride, and of out alike
   float* out;                         // may be local
   int64_t stride;

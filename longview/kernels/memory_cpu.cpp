@@ -8,7 +8,6 @@
 namespace longview::kernels {
 namespace {
 
-constexpr int64_t kHeldRows = 64;     // rows whose features are held at a time
 constexpr int64_t kWidestLanes = 16;  // the widest loops have so many
 
 /// Whether our loops take these heads, [B,H,T,D]; `others` may want gradients too.
@@ -44,11 +43,11 @@ struct MemoryScratch {
 
 MemoryScratch& memory_scratch(int64_t width, int64_t D) {
   thread_local MemoryScratch scratch;
-  scratch.features.resize(std::max<size_t>(scratch.features.size(), kHeldRows * width));
+  scratch.features.resize(std::max<size_t>(scratch.features.size(), kMemoryRows * width));
   scratch.numerator.resize(scratch.features.size());
   scratch.signs.resize(std::max<size_t>(scratch.signs.size(), 2 * D));
-  scratch.read.resize(std::max<size_t>(scratch.read.size(), kHeldRows * D));
-  scratch.fresh.resize(kHeldRows);
+  scratch.read.resize(std::max<size_t>(scratch.read.size(), kMemoryRows * D));
+  scratch.fresh.resize(kMemoryRows);
   return scratch;
 }
 
@@ -125,14 +124,15 @@ Tensor memory_mix(const Tensor& q, const Tensor& gate, const Memory& memory, Ten
   }
   const HeldMemory held(memory, rules.read);
   const Tensor gates = gate.to(at::kFloat).contiguous();  // [H]
-  const int64_t width = memory.M.size(2), pieces = (T + kHeldRows - 1) / kHeldRows;
+  const int64_t width = memory.M.size(2), pieces = (T + kMemoryRows - 1) / kMemoryRows;
   const float *in = q.data_ptr<float>(), *open = gates.data_ptr<float>();
   float* out = local.data_ptr<float>();
   const auto from = q.strides(), to = local.strides();
-  at::parallel_for(0, B * H * pieces, kLeastWork / (std::min(T, kHeldRows) * width * D) + 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, B * H * pieces, kLeastWork / (std::min(T, kMemoryRows) * width * D) + 1, [&](int64_t begin, int64_t end) {
     MemoryScratch& scratch = memory_scratch(width, D);
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t b = item / pieces / H, h = item / pieces % H, t = item % pieces * kHeldRows, rows = std::min(kHeldRows, T - t);
+      const int64_t b = item / pieces / H, h = item / pieces % H, t = item % pieces * kMemoryRows,
+                    rows = std::min(kMemoryRows, T - t);
       const HeadMemory head = held.head(b * G + h / R);
       to_features(in + b * from[0] + h * from[1] + t * from[2], from[2], rows, D, rules.features, scratch);
       float* own = out + b * to[0] + h * to[1] + t * to[2];
@@ -148,13 +148,13 @@ Memory memory_fold(const Tensor& k, const Tensor& v, int64_t block, const Memory
   const Shapes sizes = Shapes("memory_fold")("k", k, "B G T D")("v", v, "B G T D");
   const int64_t B = sizes['B'], G = sizes['G'], T = sizes['T'], D = sizes['D'], width = feature_width(D, rules.features);
   const bool is_there = memory.M.defined();
-  if (!is_served({k, v}, {memory.M, memory.z, sum.M, sum.z}) || block > kHeldRows) {
+  if (!is_served({k, v}, {memory.M, memory.z, sum.M, sum.z}) || block > kMemoryRows) {
     Memory out = sum, old = memory;
     for (int64_t first = 0; first < T; first += block) {
       const int64_t count = std::min(block, T - first);
       const auto cut = [&](const Tensor& x) { return exact(x.narrow(2, first, count)).contiguous(); };  // [B,G,count,D]
       const Tensor sk = features(cut(k), rules.features), live = at::full({1, 1, 1}, is_there ? 1.0 : 0.0, sk.options());
-      if (!is_there)
+      if (!old.M.defined())
         old = {at::zeros({B, G, width, D}, sk.options()), at::zeros({B, G, width}, sk.options()), at::zeros({1, 1}, sk.options())};
       const Memory more = memory_write(sk, cut(v), at::ones({1, 1, count}, sk.options()), old, live, rules);
       out.M = out.M.defined() ? out.M + more.M : more.M, out.z = out.z.defined() ? out.z + more.z : more.z;

@@ -41,23 +41,19 @@ LV_INLINE float dot(const float* x, const float* y, int64_t count) {
 
 template <int R, int N>
 LV_INLINE void read_memory(const MemoryRead& p) {
-  constexpr int64_t kRows = 64;
-  float inverse[kRows];
-  for (int64_t first = 0; first < p.rows; first += kRows) {
-    const int64_t rows = p.rows - first < kRows ? p.rows - first : kRows;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float weight = dot(p.features + (first + r) * p.width, p.z, p.width);
-      inverse[r] = weight > 0 ? 1 / weight : 0;
-    }
-    product<R, N>(
-        rows, p.width, p.numerator + first * p.width, p.width, 1, p.M, p.columns,
-        p.columns, [&](int64_t r, int64_t d, F sum) __attribute__((always_inline)) {
-          const int64_t at = (first + r) * p.stride + d;
-          F read = sum * inverse[r];
-          if (p.local != nullptr) read = load(p.local + at) + p.gate * (read - load(p.local + at));
-          store(p.out + at, read);
-        });
+  float inverse[kMemoryRows];
+  for (int64_t r = 0; r < p.rows; ++r) {
+    const float weight = dot(p.features + r * p.width, p.z, p.width);
+    inverse[r] = weight > 0 ? 1 / weight : 0;
   }
+  product<R, N>(
+      p.rows, p.width, p.numerator, p.width, 1, p.M, p.columns,
+      p.columns, [&](int64_t r, int64_t d, F sum) __attribute__((always_inline)) {
+        const int64_t at = r * p.stride + d;
+        F read = sum * inverse[r];
+        if (p.local != nullptr) read = load(p.local + at) + p.gate * (read - load(p.local + at));
+        store(p.out + at, read);
+      });
 }
 
 template <int R, int N>
