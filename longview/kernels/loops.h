@@ -52,7 +52,7 @@ struct PanelProduct {
   const float *x, *bias;            // x [rows,inputs]; bias of the panel or null
   float* y;                         // [rows, outputs of the weight], at the panel's first output
   int64_t rows, ldx, ldy, outputs;  // outputs: how many of the panel's 64 exist
-  float* expanded;                  // scratch for many rows, of all panels of a call: [inputs,64] (packed: [576,64] each)
+  float* expanded;                  // scratch for many rows, of all panels of a call: inputs x 64 (packed: 576 x 64 each)
   int half;                         // few rows: 0 or 1, which 32 outputs; many rows: -1
   const void* x_tiles;              // x as pack_rows makes it, or null
 };

@@ -23,8 +23,8 @@ LV_INLINE F at_group(const PanelProduct& p, const float* values, int64_t g, int 
   return p.group > 0 ? load(values + g * kPanel + lane) : fill(otherwise);
 }
 
-/// Panel to f32 [inputs,64].
-template <WeightForm form>
+/// Panel to f32, N vectors of outputs after the other: [64/(N W),inputs,N W], which a pass over rows reads from its first line to its last.
+template <int N, WeightForm form>
 LV_INLINE void expand(const PanelProduct& p) {
   const int64_t group = p.group > 0 ? p.group : p.inputs;
   for (int64_t first = 0, g = 0; first < p.inputs; first += group, ++g)
@@ -32,14 +32,22 @@ LV_INLINE void expand(const PanelProduct& p) {
     for (int lane = 0; lane < kPanel; lane += W) {
       const F scale = at_group(p, p.scales, g, lane, 1), minimum = at_group(p, p.minimums, g, lane, 0);
       for (int64_t i = first; i < first + group; ++i)
-        store(p.expanded + i * kPanel + lane, value<form>(p, i, lane, scale, minimum));
+        store(p.expanded + (lane / (N * W) * p.inputs + i) * (N * W) + lane % (N * W), value<form>(p, i, lane, scale, minimum));
     }
 }
 
-LV_INLINE void put(const PanelProduct& p, int64_t row, int64_t first, int64_t count, const float* sums) {
+/// N vectors of a row's sums, as many of their lanes as there are outputs.
+template <int N>
+LV_INLINE void put(const PanelProduct& p, int64_t row, int64_t first, const F* sums) {
   float* y = p.y + row * p.ldy + first;
-  const int64_t exist = p.outputs - first < count ? p.outputs - first : count;
-  for (int64_t n = 0; n < exist; ++n) y[n] = p.bias != nullptr ? sums[n] + p.bias[first + n] : sums[n];
+  const float* bias = p.bias != nullptr ? p.bias + first : nullptr;
+  const int64_t exist = p.outputs - first;
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    if ((n + 1) * W <= exist) store(y + n * W, bias != nullptr ? sums[n] + load(bias + n * W) : sums[n]);
+    else
+      for (int64_t at = n * W; at < exist; ++at) y[at] = bias != nullptr ? sums[n][at % W] + bias[at] : sums[n][at % W];
+  }
 }
 
 /// R rows of x times 32 outputs, the weights expanded in registers.
@@ -66,12 +74,7 @@ LV_INLINE void few_rows(const PanelProduct& p, int64_t row) {
       }
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) {
-    float sums[kHalfPanel];
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) store(sums + n * W, sum[r][n]);
-    put(p, row + r, lane, kHalfPanel, sums);
-  }
+  for (int r = 0; r < R; ++r) put<N>(p, row + r, lane, sum[r]);
 }
 
 template <int R, int N>
@@ -79,16 +82,17 @@ LV_INLINE void many_rows(const PanelProduct& p) {
   for (int64_t lane = 0; lane < kPanel && lane < p.outputs; lane += N * W)
     in_groups<R>(
         p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) {
-          float sums[Q * N * W];
+          F sums[Q][N];
           tile<Q, N>(
-              p.inputs, p.x + row * p.ldx, p.ldx, 1, p.expanded + lane, kPanel,
+              p.inputs, p.x + row * p.ldx, p.ldx, 1, p.expanded + lane * p.inputs, N * W,
               [](int, int) __attribute__((always_inline)) { return fill(0); },
-              [&](int r, int n, F sum) __attribute__((always_inline)) { store(sums + (r * N + n) * W, sum); });
-          for (int r = 0; r < Q; ++r) put(p, row + r, lane, N * W, sums + r * N * W);
+              [&](int r, int n, F sum) __attribute__((always_inline)) { sums[r][n] = sum; });
+#pragma GCC unroll 16
+          for (int r = 0; r < Q; ++r) put<N>(p, row + r, lane, sums[r]);
         });
 }
 
-template <WeightForm form>
+template <int N, WeightForm form>
 LV_INLINE void few_or_expand(const PanelProduct& p) {
   constexpr int kFew = 4;
   if (p.half == 0)
@@ -97,17 +101,17 @@ LV_INLINE void few_or_expand(const PanelProduct& p) {
   else if (p.half == 1)
     in_groups<kFew>(
         p.rows, [&]<int Q>(int64_t row) __attribute__((always_inline)) { few_rows<Q, form, kHalfPanel>(p, row); });
-  else expand<form>(p);
+  else expand<N, form>(p);
 }
 
 template <int R, int N>
 LV_INLINE void multiply_panel(const PanelProduct& p) {
   switch (p.form) {
-    case WeightForm::real32: few_or_expand<WeightForm::real32>(p); break;
-    case WeightForm::real16: few_or_expand<WeightForm::real16>(p); break;
-    case WeightForm::brain16: few_or_expand<WeightForm::brain16>(p); break;
-    case WeightForm::codes8: few_or_expand<WeightForm::codes8>(p); break;
-    case WeightForm::codes4: few_or_expand<WeightForm::codes4>(p); break;
+    case WeightForm::real32: few_or_expand<N, WeightForm::real32>(p); break;
+    case WeightForm::real16: few_or_expand<N, WeightForm::real16>(p); break;
+    case WeightForm::brain16: few_or_expand<N, WeightForm::brain16>(p); break;
+    case WeightForm::codes8: few_or_expand<N, WeightForm::codes8>(p); break;
+    case WeightForm::codes4: few_or_expand<N, WeightForm::codes4>(p); break;
   }
   if (p.half < 0) many_rows<R, N>(p);
 }
