@@ -46,15 +46,12 @@ std::vector<Json> validations(const std::vector<Json>& records) {
 
 /// Where the texts become longer.
 std::vector<Mark> stage_marks(const std::vector<Json>& records) {
-  std::map<int64_t, std::pair<double, int64_t>>
-      longest;  // by stage: its first step, and its texts (there may be short ones between)
-  for (const auto& record : records) {
-    auto [at, is_new] = longest.try_emplace(record.value("stage", int64_t{0}), number(record, "step"), 0);
-    at->second.second = std::max(at->second.second, record.value("length", int64_t{0}));
-  }
+  std::map<int64_t, std::pair<double, int64_t>> stages;  // its first step, and its texts
+  for (const auto& record : records)
+    stages.try_emplace(record.value("stage", int64_t{0}), number(record, "step"), record.value("length", int64_t{0}));
   std::vector<Mark> out;
   int64_t before = 0;
-  for (const auto& [stage, from] : longest) {
+  for (const auto& [stage, from] : stages) {
     if (stage > 0 && from.second != before && out.size() < 8)
       out.push_back({from.first, fmt::format("{} tokens", with_commas(from.second)), false});
     before = from.second;
@@ -122,7 +119,11 @@ Plot accuracy_plot(std::string title, std::vector<Series> series) {
 
 Section accuracy_section(const std::vector<Json>& records) {
   Section out{"Right answers by kind", {}};
-  if (auto all = accuracies(records); !all.empty()) out.blocks.emplace_back(accuracy_plot("In training", std::move(all)));
+  if (auto all = accuracies(records); !all.empty()) {
+    Plot plot = accuracy_plot("In training", std::move(all));
+    plot.marks = stage_marks(records);
+    out.blocks.emplace_back(std::move(plot));
+  }
   if (auto all = accuracies(validations(records)); !all.empty())
     out.blocks.emplace_back(accuracy_plot("In validation", std::move(all)));
   return out;
@@ -174,7 +175,7 @@ Section speed_section(const std::vector<Json>& records) {
 Facts facts_now(const Json& last) {
   Facts out{{"loss", fmt::format("{:.4f}", number(last, "loss"))},
             {"tokens", with_commas(last.value("tokens", int64_t{0}))},
-            {"texts of this step",
+            {"texts of this stage",
              fmt::format("{} tokens, stage {}", with_commas(last.value("length", int64_t{0})), last.value("stage", int64_t{0}))},
             {"speed", with_commas(number(last, "tokens_per_second"), 0) + " tokens/s"}};
   if (last.contains("mfu")) out.push_back({"MFU", fmt::format("{:.1f} %", 100 * number(last, "mfu"))});

@@ -105,7 +105,7 @@ class Run {
     std::optional<Validation> validation;
     if (c.validate_every > 0 && hooks_.validation != nullptr && (done % c.validate_every == 0 || done == steps_))
       since_.pause([&] { validation = validate(); });
-    if (done % c.log_every == 0 || done == steps_ || validation) record(length, std::move(validation));
+    if (done % c.log_every == 0 || done == steps_ || validation) record(std::move(validation));
     if (!is_short_one) steer(result);
     if (best_step_ == done || (c.save_every > 0 && done % c.save_every == 0)) since_.pause([&] { save(); });
   }
@@ -140,9 +140,10 @@ class Run {
                            curriculum_.now().repeats));
   }
 
-  void record(int64_t length, std::optional<Validation> validation) {
+  void record(std::optional<Validation> validation) {
     Record out;
-    out.step = trainer_.done(), out.stage = static_cast<int64_t>(curriculum_.stage()), out.length = length, out.tokens = tokens_;
+    out.step = trainer_.done(), out.stage = static_cast<int64_t>(curriculum_.stage()), out.length = curriculum_.now().length,
+    out.tokens = tokens_;
     out.gradient_norm = last_.gradient_norm.item<double>(), out.rate = last_.rate;
     out.seconds = seconds_;
     since_.put(out, source_.kinds());

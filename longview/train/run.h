@@ -49,7 +49,7 @@ struct Validation {
 
 /// One line of the log.
 struct Record {
-  int64_t step = 0, stage = 0, length = 0, tokens = 0;  // tokens since the beginning
+  int64_t step = 0, stage = 0, length = 0, tokens = 0;  // length: of the stage's rows; tokens since the beginning
   double seconds = 0;                                   // since the beginning, of all sessions
   double loss = 0, gradient_norm = 0, rate = 0, tokens_per_second = 0;
   double operations_per_second = 0;                          // of the model, by train/cost.h

@@ -50,7 +50,12 @@ TEST(TrainingReport, ShowsEveryCurveAndRefreshesWhileItRuns) {
   const std::string text = html(page);
   xml::parse(text);
   EXPECT_NE(text.find("http-equiv=\"refresh\""), std::string::npos);
-  EXPECT_NE(text.find("512 tokens"), std::string::npos) << "where the texts become longer";
+  for (const size_t section : {1, 3}) {  // loss, answers (the first section says how it stands)
+    const auto& marks = std::get<Plot>(page.sections.at(section).blocks.at(0)).marks;
+    ASSERT_EQ(marks.size(), 1U) << "where the texts become longer";
+    EXPECT_EQ(marks[0].label, "512 tokens");
+    EXPECT_EQ(marks[0].x, 40);
+  }
 }
 
 TEST(TrainingReport, SaysHowItEnded) {

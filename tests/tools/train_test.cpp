@@ -193,6 +193,8 @@ TEST_F(ProgramTrain, WatchesItself) {
                     "run.validate_every=4",
                     "--set",
                     "run.validation_batches=1",
+                    "--set",
+                    "run.short_share=0.5",
                     "--peak-flops",
                     "1e12"};
   ASSERT_EQ(run(words).status, 0);
