@@ -46,15 +46,13 @@ std::vector<Json> validations(const std::vector<Json>& records) {
 
 /// Where the texts become longer.
 std::vector<Mark> stage_marks(const std::vector<Json>& records) {
-  std::map<int64_t, std::pair<double, int64_t>> stages;  // its first step, and its texts
-  for (const auto& record : records)
-    stages.try_emplace(record.value("stage", int64_t{0}), number(record, "step"), record.value("length", int64_t{0}));
   std::vector<Mark> out;
   int64_t before = 0;
-  for (const auto& [stage, from] : stages) {
-    if (stage > 0 && from.second != before && out.size() < 8)
-      out.push_back({from.first, fmt::format("{} tokens", with_commas(from.second)), false});
-    before = from.second;
+  for (const auto& record : records) {
+    const int64_t length = record.value("length", int64_t{0});
+    if (before > 0 && length != before && out.size() < 8)
+      out.push_back({number(record, "step"), fmt::format("{} tokens", with_commas(length)), false});
+    before = length;
   }
   return out;
 }

@@ -215,10 +215,12 @@ LV_INLINE void multiply_rows(const PanelProduct& p, int64_t row, int64_t lane, i
   const int64_t exist = p.outputs - lane < kHalfPanel ? p.outputs - lane : kHalfPanel;
   for (int64_t r = 0; r < R * kSide && row + r < p.rows; ++r) {
     float *y = p.y + (row + r) * p.ldy + lane, *sum = sums + r * kHalfPanel;
-    const F vectors[]{load(sum), load(sum + W)};
-    if (begin > 0)
+    if (begin > 0) {
       for (int64_t n = 0; n < exist; ++n) y[n] += sum[n];
-    else put<kHalfPanel / W>(p, row + r, lane, vectors);
+    } else {
+      const F vectors[]{load(sum), load(sum + W)};
+      put<kHalfPanel / W>(p, row + r, lane, vectors);
+    }
   }
 }
 
